@@ -1,0 +1,2 @@
+//! The upstreamd binary.
+fn main(){}
