@@ -1,1 +1,3 @@
-//! x
+//! placeholder
+pub mod config;
+pub mod upstream;

@@ -1,0 +1,2 @@
+//! placeholder until the branch lands
+pub mod checked;

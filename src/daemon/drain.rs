@@ -1,0 +1,78 @@
+//! The end: nothing new, what runs may finish, then an honest abort.
+
+use std::time::Duration;
+
+use slog::{Logger, info, warn};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::signals::{Signal, Signals};
+use crate::inbound::{Order, WorkerHandle};
+use crate::systemd::Notify;
+
+/// How long aborted connections may take to be closed.
+const ABORT_TIME: Duration = Duration::from_secs(3);
+/// How often it is looked whether all is done.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Drains for at most `at_most`; a second signal to stop ends it at once.
+pub(super) async fn run(
+    workers: &[WorkerHandle],
+    stop: watch::Sender<bool>,
+    at_most: Duration,
+    signals: &mut Signals,
+    notify: &Notify,
+    log: &Logger,
+) {
+    let begun = Instant::now();
+    let running: usize = workers.iter().map(WorkerHandle::requests).sum();
+    info!(log, "draining: {} requests running, at most {:?}", running, at_most; "event" => "draining", "requests" => running);
+    notify.stopping(&format!("draining, {running} requests running"), at_most + 2 * ABORT_TIME);
+    // The acceptors hear it at their next step and are gone before the workers
+    // have answered.
+    stop.send_replace(true);
+    tokio::task::yield_now().await;
+    tell(workers, || Order::Drain);
+    let again = async {
+        while signals.next().await != Signal::Stop {}
+    };
+    let outcome = timeout_at(begun + at_most, first(all_closed(workers), again)).await;
+    let cut: usize = workers.iter().map(WorkerHandle::requests).sum();
+    if !matches!(outcome, Ok(First::One)) {
+        let why = if outcome.is_err() { "drain_timeout is over" } else { "a second signal came" };
+        warn!(log, "{}: {} requests are aborted", why, cut; "event" => "drain_aborted", "requests" => cut);
+        tell(workers, || Order::Abort);
+        // What does not close by then is closed by the end of the process.
+        let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers)).await;
+    }
+    info!(log, "stopped"; "event" => "stopped", "aborted" => if matches!(outcome, Ok(First::One)) { 0 } else { cut },
+        "duration_s" => begun.elapsed().as_secs_f64());
+}
+
+fn tell(workers: &[WorkerHandle], order: impl Fn() -> Order) {
+    for worker in workers {
+        worker.order(order());
+    }
+}
+
+async fn all_closed(workers: &[WorkerHandle]) {
+    while workers.iter().any(|worker| worker.connections() > 0) {
+        sleep(LOOK).await;
+    }
+}
+
+enum First {
+    One,
+    Other,
+}
+
+async fn first(one: impl Future<Output = ()>, other: impl Future<Output = ()>) -> First {
+    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
+    std::future::poll_fn(|cx| {
+        if one.as_mut().poll(cx).is_ready() {
+            return std::task::Poll::Ready(First::One);
+        }
+        other.as_mut().poll(cx).map(|()| First::Other)
+    })
+    .await
+}

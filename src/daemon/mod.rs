@@ -1,0 +1,159 @@
+//! The daemon as a whole: start-up order, signals, reload, drain.
+//!
+//! The main thread runs nothing of a request. It accepts, hears signals, and
+//! tells the workers; so it always has time to do so.
+
+mod drain;
+mod reload;
+mod signals;
+mod sockets;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{Logger, error, info, warn};
+use tokio::runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{LocalSet, spawn_local};
+
+use self::reload::Reload;
+use self::signals::{Signal, Signals};
+use crate::cli::ExitCode;
+use crate::config::{self, Environment, Overrides};
+use crate::inbound::{self, Listener, WorkerHandle};
+use crate::proxy::Snapshot;
+use crate::systemd::Notify;
+use crate::telemetry::log::Logs;
+
+/// How long the last records may take to be written at the end.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
+
+/// Why the daemon did not start, or had to end.
+#[derive(Debug)]
+pub struct Failed {
+    /// What to exit with.
+    pub exit: ExitCode,
+    /// What to tell the operator.
+    pub message: String,
+}
+
+impl Failed {
+    fn new(exit: ExitCode, message: impl ToString) -> Self {
+        Failed { exit, message: message.to_string() }
+    }
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// It could not start. What happens later is logged, and does not end it.
+pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
+    let config = config::load(&overrides, &environment).map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
+    let listeners = sockets::open(&config.server.listen)?;
+    raise_descriptor_limit();
+    let logs = Logs::start(config.log.format, config.log.level);
+    let log = logs.logger();
+    log_panics(logs.logger());
+    let snapshot = Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failed::new(ExitCode::Unavailable, format!("no event loop can be had: {error}")))?;
+    let reload = Reload::new(overrides, environment, Arc::new(snapshot));
+    let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
+    if let Err(failed) = &ended {
+        error!(log, "{}", failed.message; "event" => "start_failed");
+    }
+    logs.flush(FLUSH_TIME);
+    ended
+}
+
+async fn serve(listeners: sockets::Opened, mut reload: Reload, logs: &Logs, log: &Logger) -> Result<ExitCode, Failed> {
+    let unavailable = |error: io::Error| Failed::new(ExitCode::Unavailable, format!("the daemon cannot start: {error}"));
+    let mut signals = Signals::listen().map_err(unavailable)?;
+    let notify = Notify::new(log.clone());
+    let snapshot = reload.current();
+    let server = snapshot.config.server.clone();
+    let workers: Arc<[WorkerHandle]> = (0..server.workers.get())
+        .map(|number| WorkerHandle::start(number, Arc::clone(&snapshot), logs.logger()))
+        .collect::<io::Result<_>>()
+        .map_err(unavailable)?;
+
+    let addresses: Vec<String> = listeners.all.iter().map(|listener| listener.address.clone()).collect();
+    warn_if_open(&listeners.all, &snapshot, log);
+    let (stop, stopped) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(server.max_connections.get()));
+    let own = !listeners.from_systemd;
+    for listener in listeners.all {
+        let accepting = inbound::accept(listener, Arc::clone(&places), Arc::clone(&workers), log.clone(), stopped.clone(), own);
+        let log = log.clone();
+        spawn_local(async move {
+            if let Err(error) = accepting.await {
+                error!(log, "a listener cannot be watched"; "event" => "accept_failed", "error" => %error);
+            }
+        });
+    }
+    info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
+        "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
+        "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
+    notify.ready(&status(&snapshot, addresses.len(), &workers));
+
+    loop {
+        match signals.next().await {
+            Signal::Reload => {
+                notify.reloading();
+                let outcome = reload.run(logs, log, &workers);
+                let line = match outcome {
+                    Ok(()) => status(&reload.current(), addresses.len(), &workers),
+                    Err(first) => format!("still on the configuration before: {first}"),
+                };
+                notify.ready(&line);
+            }
+            Signal::Stop => break,
+        }
+    }
+    let timeout = reload.current().config.server.drain_timeout;
+    drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;
+    Ok(ExitCode::Ok)
+}
+
+fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
+    let running: usize = workers.iter().map(WorkerHandle::requests).sum();
+    let plural = if sockets == 1 { "" } else { "s" };
+    format!("serving upstream {} on {sockets} socket{plural}, {running} requests running", snapshot.config.upstream.name)
+}
+
+/// An operator who opens a port to the network without a client key gives the
+/// upstream's key to everybody there. Said, and not refused: a container has
+/// no other address.
+fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
+    if !snapshot.config.clients.is_empty() {
+        return;
+    }
+    for listener in listeners.iter().filter(|listener| listener.is_public()) {
+        warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
+            "event" => "open_listener", "listener" => &*listener.name);
+    }
+}
+
+/// A shell's limit of 1,024 descriptors is for interactive programs; the hard
+/// limit is what the operator allows (systemd.exec(5), LimitNOFILE=).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // The limit as it was is worse, but no reason not to start.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
+/// A panic is a bug of ours. It ends one connection, and is logged with its
+/// place; the message could quote content, so it stays out.
+fn log_panics(log: Logger) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(log, "a bug in upstreamd ended a connection; please report the place"; "event" => "bug", "place" => place);
+    }));
+}

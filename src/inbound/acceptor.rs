@@ -1,0 +1,95 @@
+//! Takes connections from a listener and spreads them over the workers.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use slog::{Logger, warn};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
+
+use super::listener::Listener;
+use super::socket::Accepted;
+use super::worker::{Order, WorkerHandle};
+
+/// Rest after an error that the next accept would meet too (no descriptors, no
+/// memory): long enough to be cheap, short against a client's patience.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// The same trouble is said at most so often.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// Accepts until `stop` says so; no error ends it. Each connection holds one of
+/// `places` until it is closed; without a free one, connections wait in the
+/// kernel's backlog. With `last_call`, what waits there at the end is accepted
+/// too, since the socket is closed with us.
+///
+/// # Errors
+/// Only at the beginning: the listener cannot be watched.
+pub async fn accept(
+    listener: Listener,
+    places: Arc<Semaphore>,
+    workers: Arc<[WorkerHandle]>,
+    log: Logger,
+    mut stop: watch::Receiver<bool>,
+    last_call: bool,
+) -> io::Result<()> {
+    let name: Arc<str> = Arc::from(listener.name.as_str());
+    let listener = AsyncFd::new(listener)?;
+    let spread = |accepted, place| {
+        let fewest = workers.iter().min_by_key(|worker| worker.connections()).expect("there is at least one worker");
+        fewest.order(Order::Serve { accepted, listener: Arc::clone(&name), place });
+    };
+    let mut said: Option<Instant> = None;
+    let mut next = pin!(async {
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            spread(accepted(&listener, &name, &mut said, &log).await, place);
+        }
+    });
+    let mut stopped = pin!(stop.wait_for(|stopped| *stopped));
+    poll_fn(|cx| {
+        let Poll::Pending = next.as_mut().poll(cx);
+        stopped.as_mut().poll(cx).map(drop)
+    })
+    .await;
+    while last_call
+        && let Ok(place) = Arc::clone(&places).try_acquire_owned()
+        && let Ok(accepted) = listener.get_ref().accept()
+    {
+        spread(accepted, place);
+    }
+    Ok(())
+}
+
+async fn accepted(listener: &AsyncFd<Listener>, name: &str, said: &mut Option<Instant>, log: &Logger) -> Accepted {
+    loop {
+        let outcome = match listener.readable().await {
+            Ok(mut ready) => ready.try_io(|listener| listener.get_ref().accept()),
+            Err(error) => Ok(Err(error)),
+        };
+        match outcome {
+            Ok(Ok(accepted)) => return accepted,
+            Err(_would_block) => {}
+            Ok(Err(error)) if is_one_connections(&error) => {}
+            Ok(Err(error)) => {
+                if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                    *said = Some(Instant::now());
+                    warn!(log, "no connection can be accepted, trying again";
+                        "event" => "accept_failed", "listener" => name, "error" => %error);
+                }
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Errors of accept(2) that are about the connection, not about us: the next
+/// one may be fine.
+fn is_one_connections(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::Interrupted | Kind::ConnectionReset | Kind::PermissionDenied)
+}

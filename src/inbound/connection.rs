@@ -1,0 +1,181 @@
+//! One client connection, from its first byte to its close.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::client_io::ClientIo;
+use super::respond::respond;
+use super::socket::Socket;
+use super::worker::Worker;
+use super::{closing, tunnel};
+use crate::config::checked;
+use crate::proxy::{Fault, FaultKind, Phase, Wire};
+
+/// While draining, how old a connection that never sent a request may be: one
+/// accepted just now has its first request on the way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// After an abort, how long the last bytes may take to leave.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// How serving came to its end.
+enum End {
+    /// hyper is done: closed, or switched protocols.
+    Done(Result<(), hyper::Error>),
+    /// A head did not arrive in time.
+    HeadTimeout,
+    /// Nothing came between requests, or the drain wants the connection closed.
+    Idle,
+    /// The client took no byte of an answer for too long.
+    WriteTimeout,
+    /// The drain is over.
+    Aborted,
+}
+
+/// Serves `socket` until it is closed.
+pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
+    let engine = worker.engine();
+    let server = &engine.snapshot.config.server;
+    let service = service_fn(|request: Request<Incoming>| {
+        // Boxed so that a stream that runs for minutes does not hold the room
+        // that finding its upstream took.
+        let answering = Box::pin(respond(request, Rc::clone(&wire), Rc::clone(&worker)));
+        async { Ok::<_, Infallible>(answering.await) }
+    });
+    let mut connection = http1::Builder::new()
+        .max_header_size(server.max_header)
+        .max_buf_size(server.max_header.max(64 * 1024))
+        .serve_connection(TokioIo::new(ClientIo::new(socket, Rc::clone(&wire))), service);
+    let end = {
+        let mut clock = pin!(Clock::new(&wire, server));
+        let mut drained = false;
+        poll_fn(|cx| {
+            wire.served_by(cx.waker());
+            if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(End::Done(end));
+            }
+            if wire.is_draining() && !drained && drains_now(&wire) {
+                drained = true;
+                Pin::new(&mut connection).graceful_shutdown();
+                if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
+                    return Poll::Ready(End::Done(end));
+                }
+            }
+            clock.as_mut().poll_end(cx)
+        })
+        .await
+    };
+    let parts = connection.into_parts();
+    let io = parts.io.into_inner();
+    match end {
+        End::Done(Ok(())) if let Some(tunnel) = wire.take_tunnel() => {
+            tunnel::run(io.socket, parts.read_buf, tunnel, &wire, engine.upstream().idle_timeout).await;
+        }
+        End::Done(outcome) => match refusal(&io, outcome.err(), &parts.read_buf, server) {
+            Some(fault) => closing::refuse(io, &fault, &wire).await,
+            None => closing::close(io, &wire).await,
+        },
+        End::HeadTimeout => {
+            let fault = Fault::new(
+                FaultKind::ClientSlow,
+                format!("The request's head did not arrive within {:?}. Send it at once.", server.header_timeout),
+            );
+            closing::refuse(io, &fault, &wire).await;
+        }
+        End::WriteTimeout => {
+            io.socket.reset_on_close();
+            wire.ended();
+        }
+        End::Idle | End::Aborted => closing::close(io, &wire).await,
+    }
+}
+
+/// Whether hyper may be told to stop now. A connection that has just been
+/// accepted, or has sent half a head, is first answered (with `Connection: close`).
+fn drains_now(wire: &Wire) -> bool {
+    match wire.phase() {
+        Phase::Busy => true,
+        Phase::Idle(since) => wire.has_served() || since.elapsed() >= FIRST_REQUEST_GRACE,
+        Phase::Head(_) => false,
+    }
+}
+
+/// What to tell a client whose bytes were no request.
+fn refusal(io: &ClientIo, error: Option<hyper::Error>, unread: &[u8], server: &checked::Server) -> Option<Fault> {
+    let error = error?;
+    let refused = io.refused();
+    if !error.is_parse() && refused.is_none() {
+        return None;
+    }
+    let most = server.max_header;
+    Some(match refused {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+            Fault::new(FaultKind::HeadTooLarge, format!("The request's head has more than {most} bytes or 100 fields. Send fewer or shorter fields."))
+        }
+        Some(StatusCode::URI_TOO_LONG) => Fault::new(FaultKind::TargetTooLong, "The request's target is too long."),
+        _ if error.is_parse_version_h2() => Fault::new(FaultKind::Malformed, "HTTP/2 without TLS is not spoken here. Use HTTP/1.1."),
+        _ if unread.first() == Some(&0x16) => Fault::new(FaultKind::Malformed, "This looks like TLS, but this port speaks plain HTTP. Use http:// in base_url."),
+        _ => Fault::new(FaultKind::Malformed, format!("This is no valid HTTP/1.1 request: {error}.")),
+    })
+}
+
+/// The timeouts of a connection while hyper runs it: one timer, moved only
+/// when it rings or would ring too late.
+struct Clock<'a> {
+    wire: &'a Wire,
+    server: &'a checked::Server,
+    timer: Pin<Box<Sleep>>,
+    abort_at: Option<Instant>,
+}
+
+impl<'a> Clock<'a> {
+    fn new(wire: &'a Wire, server: &'a checked::Server) -> Self {
+        Clock { wire, server, timer: Box::pin(sleep_until(Instant::now() + server.header_timeout)), abort_at: None }
+    }
+
+    fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let (due, end) = self.next();
+            if due < self.timer.deadline() {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if due <= Instant::now() {
+                if let Some(end) = end {
+                    return Poll::Ready(end);
+                }
+            }
+            self.timer.as_mut().reset(due.max(Instant::now() + Duration::from_millis(1)));
+        }
+    }
+
+    /// What comes next, and when; no `End` where it is only another look.
+    fn next(&mut self) -> (Instant, Option<End>) {
+        if self.wire.is_aborting() {
+            let at = *self.abort_at.get_or_insert_with(|| Instant::now() + ABORT_GRACE);
+            return (at, Some(End::Aborted));
+        }
+        match self.wire.phase() {
+            Phase::Idle(since) if self.wire.is_draining() => (since + FIRST_REQUEST_GRACE, Some(End::Idle)),
+            Phase::Idle(since) if self.wire.has_served() => (since + self.server.keepalive_timeout, Some(End::Idle)),
+            Phase::Idle(since) => (since + self.server.keepalive_timeout, Some(End::Idle)),
+            Phase::Head(since) => (since + self.server.header_timeout, Some(End::HeadTimeout)),
+            Phase::Busy => match self.wire.blocked_since() {
+                Some(since) => (since + self.server.write_timeout, Some(End::WriteTimeout)),
+                None => (Instant::now() + self.server.keepalive_timeout, None),
+            },
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! hyper's service: one request in, one answer out, and its record begun.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use hyper::body::{Body, Incoming};
+use slog::debug;
+
+use super::authenticate::authenticate;
+use super::worker::Worker;
+use crate::admin;
+use crate::proxy::{self, AnswerBody, Engine, Fault, FaultKind, Record, Wire};
+use crate::telemetry::event::Event;
+
+/// Answers one request; it cannot fail, since a fault is an answer too.
+pub(super) async fn respond(request: Request<Incoming>, wire: Rc<Wire>, worker: Rc<Worker>) -> Response<AnswerBody> {
+    let (head, incoming) = request.into_parts();
+    // The request keeps the snapshot it starts with.
+    let engine = worker.engine();
+    begin(&head, &wire, &worker);
+    if incoming.is_end_stream() {
+        wire.body_was_read();
+    }
+    let request_id = proxy::request_id(&head.headers);
+    let mut answer = if is_health(&head) {
+        wire.note(|record| record.event.is_probe = true);
+        let answer = admin::health(wire.is_draining());
+        note_own(&answer, &wire);
+        answer
+    } else {
+        match unless_aborted(&wire, admit_and_forward(head, incoming, &wire, &engine, &request_id)).await {
+            Ok(answer) => answer,
+            Err(fault) => refuse(&fault, &wire, &request_id),
+        }
+    };
+    if wire.is_draining() && !answer.headers().contains_key(header::CONNECTION) {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+async fn admit_and_forward(
+    head: Parts,
+    incoming: Incoming,
+    wire: &Rc<Wire>,
+    engine: &Engine,
+    request_id: &HeaderValue,
+) -> Result<Response<AnswerBody>, Fault> {
+    let client = authenticate(&head.headers, &engine.snapshot.config.clients)?;
+    if let Some(client) = client {
+        wire.note(|record| record.event.client = Some(client.name.clone()));
+    }
+    proxy::forward(head, incoming, wire, engine, request_id).await
+}
+
+fn begin(head: &Parts, wire: &Wire, worker: &Worker) {
+    let event = Event {
+        request_id: None,
+        client_request_id: proxy::client_request_id(&head.headers).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        listener: Some(wire.listener.to_string()),
+        remote: Some(wire.remote.to_string()),
+        method: Some(head.method.to_string()),
+        path: Some(head.uri.path().to_owned()),
+        ..Event::default()
+    };
+    debug!(worker.log(), "a request came";
+        "event" => "request_received", "method" => head.method.as_str(), "path" => head.uri.path(), "remote" => &*wire.remote);
+    wire.begin(Record::new(event));
+}
+
+/// `GET /health` needs no key and tells no secret.
+fn is_health(head: &Parts) -> bool {
+    head.uri.path() == "/health" && (head.method == Method::GET || head.method == Method::HEAD)
+}
+
+/// A fault as an answer, and in the record.
+fn refuse(fault: &Fault, wire: &Wire, request_id: &HeaderValue) -> Response<AnswerBody> {
+    wire.fail(fault);
+    let mut answer = fault.answer();
+    answer.headers_mut().insert(proxy::X_REQUEST_ID, request_id.clone());
+    if wire.body_is_pending() {
+        // The rest of the body is not worth waiting for: the answer goes out
+        // now, and the connection closes without a reset (`closing`).
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if fault.kind != FaultKind::ClientGone {
+        note_own(&answer, wire);
+    }
+    answer
+}
+
+fn note_own(answer: &Response<AnswerBody>, wire: &Wire) {
+    wire.note(|record| {
+        record.event.status = Some(answer.status().as_u16());
+        record.event.bytes_out = answer.body().size_hint().exact().unwrap_or_default();
+    });
+    wire.finish();
+}
+
+/// Runs `answering` until the drain is over.
+async fn unless_aborted<T>(wire: &Wire, answering: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let mut answering = pin!(answering);
+    poll_fn(|cx| {
+        if wire.is_aborting() {
+            return Poll::Ready(Err(Fault::new(
+                FaultKind::Draining,
+                "upstreamd is shutting down before an answer came. Send the request again.",
+            )));
+        }
+        answering.as_mut().poll(cx)
+    })
+    .await
+}

@@ -1,0 +1,192 @@
+//! A worker: one thread, one runtime, its own connections and its own pool.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use slog::{Logger, debug};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::connection;
+use super::socket::Accepted;
+use crate::proxy::{Engine, Snapshot, Wire};
+
+/// How often idle connections to the upstream are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What the daemon asks of a worker.
+#[derive(Debug)]
+pub enum Order {
+    /// Serve a connection; `place` is given back when it is closed.
+    Serve {
+        /// The socket.
+        accepted: Accepted,
+        /// The name of the listener it came from.
+        listener: Arc<str>,
+        /// Its share of `max_connections`.
+        place: OwnedSemaphorePermit,
+    },
+    /// Use another configuration for the requests to come.
+    Reload(Arc<Snapshot>),
+    /// Finish what runs, take nothing new.
+    Drain,
+    /// End what still runs, now.
+    Abort,
+}
+
+/// A running worker, seen from outside.
+pub struct WorkerHandle {
+    orders: mpsc::UnboundedSender<Order>,
+    load: Arc<Load>,
+}
+
+#[derive(Default)]
+struct Load {
+    connections: AtomicUsize,
+    requests: Arc<AtomicUsize>,
+}
+
+/// A worker, seen by its own connections.
+pub struct Worker {
+    engine: RefCell<Rc<Engine>>,
+    log: Logger,
+    load: Arc<Load>,
+    wires: RefCell<HashMap<u64, Rc<Wire>>>,
+    next: Cell<u64>,
+    draining: Cell<bool>,
+    aborting: Cell<bool>,
+}
+
+impl WorkerHandle {
+    /// Starts the thread of worker `number`.
+    ///
+    /// # Errors
+    /// No thread or no runtime can be had.
+    pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let load = Arc::new(Load::default());
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let seen = Arc::clone(&load);
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let worker = Rc::new(Worker {
+                engine: RefCell::new(Rc::new(Engine::new(snapshot))),
+                log,
+                load: seen,
+                wires: RefCell::default(),
+                next: Cell::new(0),
+                draining: Cell::new(false),
+                aborting: Cell::new(false),
+            });
+            LocalSet::new().block_on(&runtime, worker.run(inbox));
+        })?;
+        Ok(WorkerHandle { orders, load })
+    }
+
+    /// Sends an order. Only a worker whose thread has died takes none; its
+    /// connections are closed, and the watchdog's business.
+    pub fn order(&self, order: Order) {
+        if let Order::Serve { .. } = order {
+            // Counted here and not when it is served, so that a burst is spread.
+            self.load.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = self.orders.send(order);
+    }
+
+    /// Connections that it has or will have.
+    pub fn connections(&self) -> usize {
+        self.load.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests that it runs.
+    pub fn requests(&self) -> usize {
+        self.load.requests.load(Ordering::Relaxed)
+    }
+}
+
+impl Worker {
+    /// What new requests are forwarded with.
+    pub(super) fn engine(&self) -> Rc<Engine> {
+        Rc::clone(&self.engine.borrow())
+    }
+
+    pub(super) fn log(&self) -> &Logger {
+        &self.log
+    }
+
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        let sweeper = Rc::clone(&self);
+        spawn_local(async move {
+            let mut sweep = interval(SWEEP);
+            sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                sweep.tick().await;
+                sweeper.engine().pool.sweep();
+            }
+        });
+        while let Some(order) = inbox.recv().await {
+            match order {
+                Order::Serve { accepted, listener, place } => self.serve(accepted, &listener, place),
+                Order::Reload(snapshot) => *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot)),
+                Order::Drain => {
+                    self.draining.set(true);
+                    self.wires.borrow().values().for_each(|wire| wire.drain());
+                }
+                Order::Abort => {
+                    self.draining.set(true);
+                    self.aborting.set(true);
+                    self.wires.borrow().values().for_each(|wire| wire.abort());
+                }
+            }
+        }
+    }
+
+    fn serve(self: &Rc<Self>, accepted: Accepted, listener: &str, place: OwnedSemaphorePermit) {
+        let (socket, remote) = match accepted.register() {
+            Ok(registered) => registered,
+            Err(error) => {
+                // The client was gone before we looked.
+                debug!(self.log, "a connection was lost at once"; "event" => "accept_failed", "error" => %error);
+                self.load.connections.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let seat = Seat { worker: Rc::clone(self), number: self.next.replace(self.next.get() + 1), _place: place };
+        let running = Arc::clone(&self.load.requests);
+        let wire = Rc::new(Wire::new(Rc::from(listener), Rc::from(remote), self.log.clone(), running));
+        if self.aborting.get() {
+            wire.abort();
+        } else if self.draining.get() {
+            wire.drain();
+        }
+        self.wires.borrow_mut().insert(seat.number, Rc::clone(&wire));
+        spawn_local(async move {
+            connection::serve(socket, wire, Rc::clone(&seat.worker)).await;
+            drop(seat);
+        });
+    }
+}
+
+/// A connection's place among its worker's, given back even if serving panics.
+struct Seat {
+    worker: Rc<Worker>,
+    number: u64,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let wire = self.worker.wires.borrow_mut().remove(&self.number);
+        if let Some(wire) = wire {
+            wire.ended();
+        }
+        self.worker.load.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,133 @@
+//! The request's body: read whole where it has to be looked at, else passed on.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use http_body::Body;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::fault::{Fault, FaultKind};
+use crate::upstream::{BodyFault, RequestBody};
+
+/// Endpoints whose JSON body names the model (API reference of OpenAI, and
+/// Anthropic's `/messages`).
+const KNOWN_ENDPOINTS: [&str; 10] = [
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/embeddings",
+    "/messages",
+    "/moderations",
+    "/audio/speech",
+    "/images/generations",
+    "/rerank",
+    "/score",
+];
+
+/// Room taken for a body before its bytes come, whatever length it claims.
+const FIRST_ROOM: usize = 1024 * 1024;
+
+/// A body ready to be sent, and what was seen in it.
+pub(super) struct Prepared {
+    pub(super) body: RequestBody,
+    pub(super) model: Option<String>,
+    pub(super) stream: Option<bool>,
+}
+
+/// What is looked at in a JSON body.
+#[derive(Deserialize)]
+struct Seen<'a> {
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
+    stream: Option<bool>,
+}
+
+/// Reads the body if this request's has to be looked at.
+pub(super) async fn prepare(head: &Parts, endpoint: &str, incoming: Incoming, most: usize, silence: Duration) -> Result<Prepared, Fault> {
+    let unseen = |body| Prepared { body, model: None, stream: None };
+    if incoming.is_end_stream() {
+        return Ok(unseen(RequestBody::empty()));
+    }
+    if !is_looked_at(head, endpoint) {
+        return Ok(unseen(RequestBody::passing(incoming, silence)));
+    }
+    let whole = read_whole(incoming, most, silence).await?;
+    let seen: Seen<'_> = serde_json::from_slice(&whole).map_err(|error| {
+        Fault::new(
+            FaultKind::InvalidJson,
+            // Positions only: serde_json's own words can quote the body.
+            format!(
+                "The request's body is not the JSON object it should be: {} at line {}, column {}.",
+                category(&error),
+                error.line(),
+                error.column()
+            ),
+        )
+    })?;
+    let (model, stream) = (seen.model.map(Cow::into_owned), seen.stream);
+    Ok(Prepared { body: RequestBody::whole(whole), model, stream })
+}
+
+fn is_looked_at(head: &Parts, endpoint: &str) -> bool {
+    head.method == Method::POST
+        && KNOWN_ENDPOINTS.contains(&endpoint)
+        && is_json(&head.headers)
+        && !head.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+fn is_json(fields: &HeaderMap) -> bool {
+    fields.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    })
+}
+
+async fn read_whole(mut incoming: Incoming, most: usize, silence: Duration) -> Result<Bytes, Fault> {
+    let too_large = || {
+        Fault::new(
+            FaultKind::BodyTooLarge,
+            format!("The request's body is larger than {most} bytes. Send less, or ask the operator to raise server.max_body."),
+        )
+    };
+    let claimed = incoming.size_hint().exact();
+    if claimed.is_some_and(|claimed| claimed > most as u64) {
+        return Err(too_large());
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let next = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx));
+        let frame = match timeout(silence, next).await {
+            Err(_elapsed) => return Err(BodyFault::ClientSlow.into()),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(error))) => return Err(BodyFault::from_hyper(&error).into()),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        // Trailers of a body that was read whole have nobody to go to.
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > most {
+            return Err(too_large());
+        }
+        if whole.is_empty() {
+            if incoming.is_end_stream() {
+                return Ok(data);
+            }
+            whole.reserve(claimed.map_or(0, |claimed| FIRST_ROOM.min(claimed as usize)));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "\"model\" or \"stream\" has the wrong type or stands there twice, or it is no object",
+        _ => "a syntax error",
+    }
+}

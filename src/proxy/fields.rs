@@ -1,0 +1,150 @@
+//! Header fields: which pass, and which are the upstream's own (design 4.6, 4.9).
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use crate::config::checked;
+
+/// The request id: the client's and the upstream's name for one request.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Fields that speak of one connection (RFC 9110, section 7.6.1), beside those
+/// that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields of a request that stay here: credentials and tenants of the client,
+/// its framing and its route to us.
+const KEPT_BACK: [HeaderName; 12] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    header::COOKIE,
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-real-ip"),
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+];
+
+/// Kept back whatever follows the prefix: SDK fingerprints and proxies' notes.
+const KEPT_BACK_PREFIXES: [&str; 2] = ["x-stainless-", "x-forwarded-"];
+
+/// How a browser says its API key when it opens a WebSocket: as the rest of a
+/// subprotocol's name (OpenAI's SDK does so). It is a credential like the others.
+pub const WEBSOCKET_KEY_PREFIX: &str = "openai-insecure-api-key.";
+
+/// Fields of an answer that are about the upstream's own site.
+const ANSWER_KEPT_BACK: [HeaderName; 3] = [header::SET_COOKIE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
+
+/// Turns a client's fields into the upstream's, in place.
+pub fn towards_upstream(fields: &mut HeaderMap, upstream: &checked::Upstream, host: &HeaderValue, request_id: &HeaderValue) {
+    let trailers = accepts_trailers(fields);
+    drop_hop_by_hop(fields);
+    for name in &KEPT_BACK {
+        fields.remove(name);
+    }
+    drop_prefixed(fields);
+    drop_websocket_key(fields);
+    fields.insert(header::HOST, host.clone());
+    if let Some(key) = upstream.keys.first() {
+        fields.insert(header::AUTHORIZATION, key.authorization.clone());
+    }
+    if let Some(user_agent) = &upstream.user_agent {
+        fields.insert(header::USER_AGENT, user_agent.clone());
+    }
+    for (name, value) in &upstream.fields {
+        fields.insert(name, value.clone());
+    }
+    fields.insert(X_REQUEST_ID, request_id.clone());
+    if trailers {
+        // Said anew for our own connection: we can pass trailers on.
+        fields.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Turns an upstream's fields into what the client gets, in place.
+pub fn towards_client(fields: &mut HeaderMap) {
+    drop_hop_by_hop(fields);
+    for name in &ANSWER_KEPT_BACK {
+        fields.remove(name);
+    }
+}
+
+/// The client's request id if it sent a usable one, else a new one.
+pub fn request_id(fields: &HeaderMap) -> HeaderValue {
+    client_request_id(fields).cloned().unwrap_or_else(|| {
+        let id = Uuid::now_v7();
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).expect("a UUID is visible ASCII")
+    })
+}
+
+/// The id that the client gave its request: visible ASCII, 1 to 256 bytes.
+pub fn client_request_id(fields: &HeaderMap) -> Option<&HeaderValue> {
+    let id = fields.get(X_REQUEST_ID)?;
+    (1..=256).contains(&id.len()).then_some(id).filter(|id| id.to_str().is_ok())
+}
+
+/// Whether the client can read trailers (RFC 9110, section 6.5.1).
+pub fn accepts_trailers(fields: &HeaderMap) -> bool {
+    tokens(fields, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
+}
+
+/// Whether the request wants to switch protocols: `Upgrade`, named by `Connection`.
+pub fn wants_upgrade(fields: &HeaderMap) -> bool {
+    fields.contains_key(header::UPGRADE) && tokens(fields, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+}
+
+/// Drops the fields of one connection, also those that `Connection` names.
+fn drop_hop_by_hop(fields: &mut HeaderMap) {
+    if fields.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = tokens(fields, &header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
+        for name in named {
+            fields.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        fields.remove(name);
+    }
+}
+
+fn drop_websocket_key(fields: &mut HeaderMap) {
+    let is_key = |token: &str| token.starts_with(WEBSOCKET_KEY_PREFIX);
+    if tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL).any(is_key) {
+        let rest: Vec<&str> = tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL).filter(|token| !is_key(token)).collect();
+        let rest = HeaderValue::from_str(&rest.join(", ")).expect("parts of a field value make one");
+        fields.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
+    }
+}
+
+fn drop_prefixed(fields: &mut HeaderMap) {
+    let is_prefixed = |name: &&HeaderName| KEPT_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+    if fields.keys().any(|name| is_prefixed(&name)) {
+        let named: Vec<HeaderName> = fields.keys().filter(is_prefixed).cloned().collect();
+        for name in named {
+            fields.remove(name);
+        }
+    }
+}
+
+/// The members of a comma-separated list field, over all its lines.
+pub(super) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    fields
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}

@@ -1,0 +1,128 @@
+//! The way of one request through the proxy.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Response, Uri, Version};
+use hyper::body::Incoming;
+
+use super::body;
+use super::fault::{Fault, FaultKind};
+use super::fields;
+use super::target::Target;
+use super::wire::{Tunnel, Wire};
+use super::answer::{AnswerBody, Origin};
+use super::Engine;
+use crate::telemetry::tap::Tap;
+use crate::upstream::{Answer, Effort, Request};
+
+/// Forwards a request whose client is allowed in, and returns the head of the
+/// answer with a body that is still arriving.
+///
+/// # Errors
+/// A [`Fault`], as long as nothing of an answer has been passed on.
+pub async fn forward(
+    mut head: Parts,
+    incoming: Incoming,
+    wire: &Rc<Wire>,
+    engine: &Engine,
+    request_id: &HeaderValue,
+) -> Result<Response<AnswerBody>, Fault> {
+    let upstream = engine.upstream();
+    let server = &engine.snapshot.config.server;
+    let target = Target::new(&head.method, &head.uri, &upstream.base_url.path)?;
+    refuse_codings(&head)?;
+    wire.note(|record| {
+        record.event.upstream = Some(upstream.name.clone());
+        record.event.key = upstream.keys.first().map(|key| key.name.clone());
+    });
+
+    let prepared = body::prepare(&head, &target.endpoint, incoming, server.max_body, server.body_timeout).await?;
+    if prepared.body.is_replayable() {
+        wire.body_was_read();
+    }
+    wire.note(|record| {
+        record.uploads(prepared.body.counter());
+        record.event.model = prepared.model;
+        record.event.streaming = prepared.stream;
+    });
+
+    let upgrade = upgrade_of(&head);
+    fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
+    head.uri = Uri::from(target.at_upstream);
+    let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
+    head.extensions.clear();
+    let mut request = Request { head, body: prepared.body };
+    if client_version == Version::HTTP_11 {
+        pass_interim(&mut request, wire);
+    }
+
+    let mut effort = Effort::default();
+    let outcome = match upgrade {
+        None => engine.pool.send(request, &mut effort).await.map(|answer| (answer, None)),
+        Some(protocol) => {
+            request.head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            request.head.headers.insert(header::UPGRADE, protocol);
+            engine.pool.upgrade(request, &mut effort).await
+        }
+    };
+    wire.note(|record| record.effort(&effort));
+    let (answer, tunnel) = outcome.map_err(|failure| Fault::upstream(failure, &upstream.name))?;
+    let Answer { mut head, body } = answer;
+    let switched_to = head.headers.get(header::UPGRADE).cloned();
+    wire.note(|record| {
+        record.first_byte();
+        record.event.upstream_request_id = head.headers.get(fields::X_REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    });
+
+    let tap = Tap::for_answer(&head.headers);
+    if tap.is_sse() {
+        wire.note(|record| record.event.streaming = Some(true));
+    }
+    fields::towards_client(&mut head.headers);
+    head.headers.entry(fields::X_REQUEST_ID).or_insert_with(|| request_id.clone());
+    head.version = Version::HTTP_11;
+    wire.note(|record| record.event.status = Some(head.status.as_u16()));
+
+    if let Some((stream, early)) = tunnel {
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = switched_to {
+            head.headers.insert(header::UPGRADE, protocol);
+        }
+        wire.leave_tunnel(Tunnel { stream, early });
+        wire.finish();
+        return Ok(Response::from_parts(head, AnswerBody::own("")));
+    }
+    let close_delimited = client_version == Version::HTTP_10 && body.size_hint().exact().is_none();
+    let origin = Origin { name: engine.name(), idle_timeout: upstream.idle_timeout };
+    let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
+    Ok(Response::from_parts(head, body))
+}
+
+/// A transfer coding that we would have to undo (RFC 9112, section 6.1).
+/// `chunked` alone is undone by hyper; the rest it refused before.
+fn refuse_codings(head: &Parts) -> Result<(), Fault> {
+    let mut codings = fields::tokens(&head.headers, &header::TRANSFER_ENCODING);
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(()),
+        _ => Err(Fault::new(
+            FaultKind::TransferCoding,
+            "The request's Transfer-Encoding is not supported: use chunked alone, and Content-Encoding for compression.",
+        )),
+    }
+}
+
+/// The protocol that the client wants to switch to, if it wants to and may.
+fn upgrade_of(head: &Parts) -> Option<HeaderValue> {
+    let wanted = head.version == Version::HTTP_11 && fields::wants_upgrade(&head.headers);
+    wanted.then(|| head.headers.get(header::UPGRADE).cloned()).flatten()
+}
+
+/// Lets interim answers through to the client.
+fn pass_interim(request: &mut Request, wire: &Wire) {
+    let interim = Arc::clone(&wire.interim);
+    request.on_interim(move |status, fields| interim.push(status, fields));
+}

@@ -1,0 +1,25 @@
+//! One request: from the client's head to the last byte of the answer.
+//!
+//! [`forward`] is the whole way: target, body, fields, upstream, answer. What
+//! can go wrong on it is a [`Fault`], answered by the one table in `fault`.
+//! The connection that the request came on is known here only as a [`Wire`].
+
+mod answer;
+mod body;
+mod fault;
+mod fields;
+mod forward;
+mod interim;
+mod record;
+mod refusal;
+mod snapshot;
+mod target;
+mod wire;
+
+pub use answer::AnswerBody;
+pub use fault::{Fault, FaultKind, Row};
+pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_id};
+pub use forward::forward;
+pub use record::Record;
+pub use snapshot::{Engine, Snapshot};
+pub use wire::{Phase, Tunnel, Wire};

@@ -1,0 +1,142 @@
+//! The target: what the client asked for, and where that is at the upstream.
+
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use super::fault::{Fault, FaultKind};
+
+/// Where a request goes: the base path and the client's own path and query,
+/// not one byte of them re-encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// In origin form, ready for the upstream.
+    pub at_upstream: PathAndQuery,
+    /// The path below the API's root, `/chat/completions`; picks the endpoint.
+    pub endpoint: String,
+}
+
+impl Target {
+    /// Joins the client's target to `base_path`. `/v1/x` and `/x` are the same,
+    /// so clients configured with and without `/v1` both work.
+    ///
+    /// # Errors
+    /// A target that is no path (`CONNECT`, `OPTIONS *`), or whose path could
+    /// leave the base path.
+    pub fn new(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, Fault> {
+        let path = uri.path();
+        if *method == Method::CONNECT || !path.starts_with('/') {
+            return Err(Fault::new(FaultKind::BadTarget, "The request's target must be a path such as /v1/chat/completions."));
+        }
+        if climbs(path) {
+            return Err(Fault::new(
+                FaultKind::BadTarget,
+                "The path has a \"..\" segment, plain or percent-encoded. Ask for the path itself.",
+            ));
+        }
+        let endpoint = match path.strip_prefix("/v1") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+            _ => path,
+        };
+        let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+        let mut joined = format!("{base_path}{endpoint}{query}");
+        if !joined.starts_with('/') {
+            joined.insert(0, '/');
+        }
+        let at_upstream = PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined))
+            .map_err(|_| Fault::new(FaultKind::BadTarget, "The request's target is not a valid path."))?;
+        Ok(Target { at_upstream, endpoint: endpoint.to_owned() })
+    }
+}
+
+/// Whether a segment is `..` once its escapes are read, however often they were
+/// escaped again; `\` counts as a separator since some servers take it for one.
+fn climbs(path: &str) -> bool {
+    // Most paths have neither a dot nor an escape.
+    if !path.contains('.') && !path.contains('%') {
+        return false;
+    }
+    let mut path = path.as_bytes().to_vec();
+    loop {
+        let parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
+        // Some servers drop `;parameters` of a segment before they resolve it.
+        let mut names = parts.map(|part| part.split(|byte| *byte == b';').next().unwrap_or_default());
+        if names.any(|name| name == b"..") {
+            return true;
+        }
+        // Each round makes it shorter, so this ends.
+        let decoded = decode(&path);
+        if decoded.len() == path.len() {
+            return false;
+        }
+        path = decoded;
+    }
+}
+
+fn decode(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while at < path.len() {
+        let escape = if path[at] == b'%' { path.get(at + 1).zip(path.get(at + 2)) } else { None };
+        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+        match escape.and_then(|(high, low)| Some(digit(*high)? << 4 | digit(*low)?)) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(path[at]);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(path: &str, base: &str) -> Result<String, FaultKind> {
+        let uri: Uri = path.parse().expect("a URI");
+        Target::new(&Method::GET, &uri, base).map(|target| target.at_upstream.to_string()).map_err(|fault| fault.kind)
+    }
+
+    #[test]
+    fn with_and_without_v1_reach_the_same_place() {
+        for base in ["", "/v1", "/api/openai/v1"] {
+            assert_eq!(target("/v1/models", base), target("/models", base));
+            assert_eq!(target("/models", base), Ok(format!("{base}/models")));
+        }
+        assert_eq!(target("/v1", "/v1"), Ok("/v1".into()));
+        assert_eq!(target("/v1?a=b", ""), Ok("/?a=b".into()));
+        assert_eq!(target("/v10/models", "/v1"), Ok("/v1/v10/models".into()));
+    }
+
+    #[test]
+    fn path_and_query_keep_their_bytes() {
+        for path in ["/files/a%20b%2Fc", "/x?q=%7B%22a%22%3A1%7D&&=&b=a+b", "/a//b/./c;d=e", "/x?../..", "/a...b/..c/d..", "/%E2%82%AC?%zz"] {
+            assert_eq!(target(path, "/v1"), Ok(format!("/v1{path}")));
+        }
+    }
+
+    #[test]
+    fn no_form_of_dot_dot_leaves_the_base_path() {
+        for path in [
+            "/..", "/../x", "/a/../b", "/a/..", "/%2e%2e/x", "/%2E./x", "/.%2e", "/a%2f..%2fb", "/a%2F%2e%2e", "/..%5cx", "/a%5C..",
+            "/%252e%252e/x", "/%25252e./x", "/..;/x", "/..;a=b/x", "/%2e%2e%3bx/y", "/v1/../admin",
+        ] {
+            assert_eq!(target(path, "/v1"), Err(FaultKind::BadTarget), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        let asterisk: Uri = "*".parse().expect("asterisk form");
+        assert!(Target::new(&Method::OPTIONS, &asterisk, "/v1").is_err());
+        let authority: Uri = "example.org:443".parse().expect("authority form");
+        assert!(Target::new(&Method::CONNECT, &authority, "/v1").is_err());
+        let absolute: Uri = "http://anything/v1/models?x".parse().expect("absolute form");
+        let target = Target::new(&Method::GET, &absolute, "/v1").expect("absolute form has a path");
+        assert_eq!(target.at_upstream, "/v1/models?x");
+    }
+}

@@ -1,0 +1,7 @@
+//! What systemd gives us and what we tell it: sockets by name, readiness, state.
+
+mod notify;
+mod sockets;
+
+pub use notify::Notify;
+pub use sockets::{Passed, PassedSocket, SocketError, passed};

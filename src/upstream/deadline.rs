@@ -1,0 +1,49 @@
+//! The wait for an answer's head.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::FailureKind;
+use super::request::{Upload, UploadState};
+use crate::config::checked;
+
+/// Runs `exchange` until the upstream has been silent for too long: after the
+/// request's last byte for `response_timeout`, before it for `idle_timeout`.
+/// While it is the client that has to send, only the client's timeout runs.
+pub(super) async fn within<T>(
+    upstream: &checked::Upstream,
+    upload: &Upload,
+    exchange: impl Future<Output = T>,
+) -> Result<T, FailureKind> {
+    let mut exchange = pin!(exchange);
+    let due = || match upload.state.get() {
+        UploadState::Done => upload.since.get() + upstream.response_timeout,
+        UploadState::Sending => upload.since.get() + upstream.idle_timeout,
+        UploadState::AwaitingClient => Instant::now() + upstream.idle_timeout,
+    };
+    let mut timer = pin!(sleep_until(due()));
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        // The timer is only ever moved when it rings or is set too late:
+        // progress costs nothing.
+        if due() < timer.deadline() {
+            timer.as_mut().reset(due());
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if due() <= Instant::now() {
+                return Poll::Ready(Err(match upload.state.get() {
+                    UploadState::Done => FailureKind::ResponseTimeout,
+                    _ => FailureKind::WriteTimeout,
+                }));
+            }
+            timer.as_mut().reset(due());
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,174 @@
+//! One HTTP/1.1 connection, driven by whoever uses it.
+//!
+//! hyper's connection is a future of its own. It is not spawned: the task that
+//! wants the answer polls it, so a chunk goes from the upstream's socket to the
+//! client's in one wake-up of one task, and dropping the answer closes the
+//! connection at once.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::request::{Request, RequestBody};
+use super::stream::Stream;
+use super::dial::Dialled;
+use super::pool::Shelf;
+
+/// The largest head of an answer, and the most that is read ahead of a client
+/// that does not read. Twice the 64 KiB that large upstreams send.
+const MAX_BUFFER: usize = 128 * 1024;
+
+/// A connection that carries one request at a time.
+pub(super) struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    driver: http1::Connection<TokioIo<Stream>, RequestBody>,
+    /// The driver has ended; it must not be polled again.
+    ended: bool,
+    bytes_read: Rc<Cell<u64>>,
+    pub(super) address: SocketAddr,
+    pub(super) idle_since: Instant,
+}
+
+/// Why an exchange gave no answer.
+pub(super) struct Refusal {
+    pub(super) failure: Failure,
+    /// Not one byte came back on this connection since the request began.
+    pub(super) silent: bool,
+    /// The request, if none of it was put on the wire.
+    pub(super) unsent: Option<Request>,
+}
+
+impl Connection {
+    pub(super) async fn open(dialled: Dialled) -> Result<Box<Self>, Failure> {
+        let Dialled { stream, address, .. } = dialled;
+        let bytes_read = stream.bytes_read();
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(MAX_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::from_hyper(&error, address))?;
+        Ok(Box::new(Connection { sender, driver, ended: false, bytes_read, address, idle_since: Instant::now() }))
+    }
+
+    /// Whether a request may be sent: the upstream has neither closed nor said
+    /// anything unasked.
+    pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx).is_pending() && self.sender.is_ready()
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn exchange(mut self: Box<Self>, request: Request) -> Result<(Response<Incoming>, Box<Self>), Refusal> {
+        let before = self.bytes_read.get();
+        // The request is queued by the call itself; the future only waits.
+        let mut answer = pin!(self.sender.try_send_request(request.into_http()));
+        let outcome = {
+            let (driver, ended) = (&mut self.driver, &mut self.ended);
+            poll_fn(|cx| {
+                if !*ended && Pin::new(&mut *driver).poll(cx).is_ready() {
+                    *ended = true;
+                }
+                answer.as_mut().poll(cx)
+            })
+            .await
+        };
+        match outcome {
+            Ok(response) => Ok((response, self)),
+            Err(mut lost) => {
+                let unsent = lost.take_message().map(|message| {
+                    let (head, body) = message.into_parts();
+                    Request { head, body }
+                });
+                let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                Err(Refusal { failure, silent: self.bytes_read.get() == before, unsent })
+            }
+        }
+    }
+
+    /// After `101 Switching Protocols`: the raw stream, and bytes already read from it.
+    pub(super) async fn into_stream(mut self: Box<Self>) -> (Stream, Bytes) {
+        poll_fn(|cx| self.drive(cx)).await;
+        let parts = self.driver.into_parts();
+        (parts.io.into_inner(), parts.read_buf)
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.ended && Pin::new(&mut self.driver).poll(cx).is_ready() {
+            self.ended = true;
+        }
+        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The body of an answer; it drives its connection, and gives it back to the
+/// pool when the answer has ended cleanly.
+pub(super) struct Http1Body {
+    incoming: Incoming,
+    connection: Option<Box<Connection>>,
+    shelf: Rc<Shelf>,
+}
+
+impl Http1Body {
+    pub(super) fn new(incoming: Incoming, connection: Box<Connection>, shelf: Rc<Shelf>) -> Self {
+        Http1Body { incoming, connection: Some(connection), shelf }
+    }
+
+    /// The empty body of an answer whose connection was taken for a tunnel.
+    pub(super) fn ended(incoming: Incoming, shelf: Rc<Shelf>) -> Self {
+        Http1Body { incoming, connection: None, shelf }
+    }
+
+    pub(super) fn size_hint(&self) -> http_body::SizeHint {
+        self.incoming.size_hint()
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        // The channel between the connection and its body needs no waker: both
+        // ends are polled here, one after the other.
+        let mut from_driver = Context::from_waker(Waker::noop());
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
+        if polled.is_pending() {
+            let connection = self.connection.as_mut().expect("the connection is kept until the body has ended");
+            let _ = connection.drive(cx);
+            polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
+        }
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(None) => {
+                self.release();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let connection = self.connection.take().expect("the connection is kept until the body has ended");
+                Poll::Ready(Some(Err(Failure::from_hyper(&error, connection.address))))
+            }
+        }
+    }
+
+    /// Gives the connection back, once it has seen the end of the answer itself.
+    pub(super) fn release(&mut self) {
+        // Whoever takes it next registers a waker of its own.
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_ready(&mut cx)
+        {
+            self.shelf.put(connection);
+        }
+    }
+}

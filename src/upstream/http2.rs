@@ -1,0 +1,196 @@
+//! HTTP/2 connections: many requests on each, and as many connections as the
+//! peer's stream limit asks for.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, Uri};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::dial::Dialled;
+use super::failure::{Failure, FailureKind};
+use super::http1::Refusal;
+use super::request::{Request, RequestBody};
+use crate::config::checked::BaseUrl;
+
+/// What one stream may send us before we have read it. Large enough for full
+/// speed at 100 ms and 80 Mbit/s, and the bound of what a client that does not
+/// read can make us hold.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// Answer heads, as sent; RFC 9113 counts 32 bytes more for each field.
+const MAX_HEADER_LIST: u32 = 256 * 1024;
+/// What may wait in memory for the peer's window, per stream.
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+/// A connection that many requests share.
+pub(super) struct Connection {
+    sender: http2::SendRequest<RequestBody>,
+    load: Rc<Load>,
+    address: SocketAddr,
+}
+
+/// Streams of one connection.
+struct Load {
+    running: Cell<usize>,
+    /// The peer's limit, as last heard.
+    limit: Cell<usize>,
+    /// The first SETTINGS came, or the connection ended before.
+    settled: Notify,
+}
+
+/// One stream's place on its connection.
+pub(super) struct Seat(Rc<Load>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get() - 1);
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(dialled: Dialled, settings_timeout: Duration) -> Result<Rc<Self>, Failure> {
+        let Dialled { stream, address, .. } = dialled;
+        let (sender, driver) = http2::Builder::new(Local)
+            .timer(TokioTimer::new())
+            // No stream before the peer has said how many it takes: queued
+            // behind a limit, a request would wait for strangers' answers.
+            .initial_max_send_streams(0)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .max_send_buf_size(MAX_SEND_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::from_hyper(&error, address))?;
+        let load = Rc::new(Load { running: Cell::new(0), limit: Cell::new(0), settled: Notify::new() });
+        spawn_local(Driver { driver, load: Rc::clone(&load) });
+        let settled = load.settled.notified();
+        match timeout(settings_timeout, settled).await {
+            Ok(()) if load.limit.get() > 0 => Ok(Rc::new(Connection { sender, load, address })),
+            Ok(()) => Err(Failure::new(FailureKind::Protocol, Some(address), "HTTP/2 allows no streams, or ended at once")),
+            Err(_elapsed) => Err(Failure::new(FailureKind::HandshakeTimeout, Some(address), "no HTTP/2 SETTINGS came")),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Takes a place for one more stream, if the peer's limit leaves one.
+    pub(super) fn seat(&self) -> Option<Seat> {
+        if self.is_closed() || self.load.running.get() >= self.load.limit.get() {
+            return None;
+        }
+        self.load.running.set(self.load.running.get() + 1);
+        Some(Seat(Rc::clone(&self.load)))
+    }
+
+    pub(super) async fn exchange(&self, seat: Seat, mut request: Request, url: &BaseUrl) -> Result<(Response<Incoming>, Seat), Refusal> {
+        address_to(url, &mut request);
+        let mut sender = self.sender.clone();
+        match sender.try_send_request(request.into_http()).await {
+            Ok(response) => Ok((response, seat)),
+            Err(mut lost) => {
+                let unsent = lost.take_message().map(|message| {
+                    let (head, body) = message.into_parts();
+                    Request { head, body }
+                });
+                let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                // Other streams share the bytes, so nothing can be told from
+                // them; only a request that was never begun is sent again.
+                Err(Refusal { failure, silent: false, unsent })
+            }
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// HTTP/2 names scheme and authority in the target itself and has no `Host`.
+fn address_to(url: &BaseUrl, request: &mut Request) {
+    let mut parts = std::mem::take(&mut request.head.uri).into_parts();
+    parts.scheme = Some(url.scheme.clone());
+    parts.authority = Some(url.authority.clone());
+    request.head.uri = Uri::from_parts(parts).expect("an origin-form target with scheme and authority is a URI");
+    request.head.headers.remove(http::header::HOST);
+    request.head.version = http::Version::HTTP_2;
+}
+
+/// Drives the connection and notes the peer's stream limit as it changes.
+struct Driver {
+    driver: http2::Connection<TokioIo<super::Stream>, RequestBody, Local>,
+    load: Rc<Load>,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // How it ended reaches every stream on it by its own error.
+        let done = Pin::new(&mut self.driver).poll(cx).map(drop);
+        if done.is_pending() {
+            self.load.limit.set(self.driver.current_max_send_streams());
+        }
+        if done.is_ready() || self.load.limit.get() > 0 {
+            self.load.settled.notify_one();
+        }
+        done
+    }
+}
+
+/// hyper's own tasks of a connection stay on its worker.
+#[derive(Clone)]
+struct Local;
+
+impl<F> hyper::rt::Executor<F> for Local
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        spawn_local(future);
+    }
+}
+
+/// The body of an answer, and the place that its stream takes.
+pub(super) struct Http2Body {
+    incoming: Incoming,
+    address: SocketAddr,
+    _seat: Seat,
+}
+
+impl Http2Body {
+    pub(super) fn new(incoming: Incoming, address: SocketAddr, seat: Seat) -> Self {
+        Http2Body { incoming, address, _seat: seat }
+    }
+
+    pub(super) fn size_hint(&self) -> http_body::SizeHint {
+        self.incoming.size_hint()
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let address = self.address;
+        Pin::new(&mut self.incoming)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(|error| Failure::from_hyper(&error, address))))
+    }
+}

@@ -1,0 +1,32 @@
+//! The upstream side: connections to the base URL, and requests on them.
+//!
+//! A [`Pool`] belongs to one worker and one snapshot of the configuration, so
+//! nothing here is shared between threads and nothing here is locked. From the
+//! outside in:
+//!
+//! - [`Pool::send`] takes a [`Request`], finds or opens a connection, and
+//!   returns the [`Answer`] head with a body that is still arriving;
+//! - `http1` and `http2` each carry a request over one connection, on hyper's
+//!   low-level client;
+//! - `dial` opens a connection: names, addresses (happy eyeballs), TLS;
+//! - [`Failure`] says what went wrong, at which address.
+
+mod body;
+mod deadline;
+mod dial;
+mod failure;
+mod happy_eyeballs;
+mod http1;
+mod http2;
+mod pool;
+mod request;
+mod stream;
+mod tls;
+
+pub use body::AnswerBody;
+pub use dial::Dialer;
+pub use failure::{Failure, FailureKind};
+pub use pool::{Answer, Effort, Pool};
+pub use request::{BodyFault, Request, RequestBody};
+pub use stream::Stream;
+pub use tls::TlsError;

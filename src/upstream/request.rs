@@ -1,0 +1,243 @@
+//! What is sent to the upstream, and how far it has got.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A request, ready to be sent: its head already carries the upstream's own fields.
+pub struct Request {
+    /// Method, origin-form target, fields.
+    pub head: Parts,
+    /// The body.
+    pub body: RequestBody,
+}
+
+impl Request {
+    /// Calls `interim` with the head of each 1xx answer.
+    pub fn on_interim(&mut self, interim: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) {
+        // hyper keeps the callback among the extensions of a whole request.
+        let mut carrier = http::Request::new(());
+        hyper::ext::on_informational(&mut carrier, move |head| interim(head.status(), head.headers()));
+        self.head.extensions.extend(std::mem::take(carrier.extensions_mut()));
+    }
+
+    /// The same request once more, where that is possible: a body that streams
+    /// through is gone once a byte of it was sent.
+    pub(super) fn copy(&self) -> Option<Request> {
+        Some(Request { head: self.head.clone(), body: self.body.copy()? })
+    }
+
+    pub(super) fn into_http(self) -> http::Request<RequestBody> {
+        http::Request::from_parts(self.head, self.body)
+    }
+}
+
+/// The body of a request on its way from the client to the upstream.
+pub struct RequestBody {
+    source: Source,
+    upload: Rc<Upload>,
+}
+
+enum Source {
+    /// Read whole before, or empty: can be sent again.
+    Whole(Option<Bytes>),
+    /// Passing through as it comes.
+    Passing(Box<Passing>),
+}
+
+struct Passing {
+    incoming: Incoming,
+    /// How long the client may be silent.
+    timeout: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Whether `timer` is set for the silence that is going on.
+    timing: bool,
+}
+
+/// How far an upload is; the wait for an answer starts when it is done.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) state: Cell<UploadState>,
+    pub(super) since: Cell<Instant>,
+    pub(super) bytes: Cell<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UploadState {
+    /// The client has to send more; its own timeout runs.
+    AwaitingClient,
+    /// The upstream has to take more.
+    Sending,
+    /// Everything was handed over.
+    Done,
+}
+
+/// Why the client's body did not arrive whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    /// The client closed, or reset, in the middle.
+    ClientGone,
+    /// The client sent nothing for `body_timeout`.
+    ClientSlow,
+    /// The client's framing was wrong (a bad chunk size, say).
+    Malformed,
+}
+
+impl fmt::Display for BodyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyFault::ClientGone => "the client left in the middle of its body",
+            BodyFault::ClientSlow => "the client stopped sending its body",
+            BodyFault::Malformed => "the client's body is badly framed",
+        })
+    }
+}
+
+impl std::error::Error for BodyFault {}
+
+impl BodyFault {
+    /// Reads an error of hyper's server side, met while a body was read.
+    pub fn from_hyper(error: &hyper::Error) -> Self {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(inner) = source {
+            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+                return match io.kind() {
+                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => BodyFault::Malformed,
+                    _ => BodyFault::ClientGone,
+                };
+            }
+            source = inner.source();
+        }
+        BodyFault::ClientGone
+    }
+}
+
+impl RequestBody {
+    /// No body.
+    pub fn empty() -> Self {
+        RequestBody::of(Source::Whole(None))
+    }
+
+    /// A body that was read before; it can be sent again.
+    pub fn whole(bytes: Bytes) -> Self {
+        RequestBody::of(Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
+    }
+
+    /// A body that passes through unread; `timeout` bounds the client's silence.
+    pub fn passing(incoming: Incoming, timeout: Duration) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + timeout));
+        RequestBody::of(Source::Passing(Box::new(Passing { incoming, timeout, timer, timing: true })))
+    }
+
+    fn of(source: Source) -> Self {
+        let (state, bytes) = match &source {
+            Source::Whole(whole) => (UploadState::Done, whole.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Passing(_) => (UploadState::AwaitingClient, 0),
+        };
+        let upload = Upload { state: Cell::new(state), since: Cell::new(Instant::now()), bytes: Cell::new(bytes) };
+        RequestBody { source, upload: Rc::new(upload) }
+    }
+
+    /// Counts the bytes that were handed over, for the event.
+    pub fn counter(&self) -> BytesIn {
+        BytesIn(Rc::clone(&self.upload))
+    }
+
+    /// Whether the client's body has been read to its end: it can be sent again.
+    pub fn is_replayable(&self) -> bool {
+        matches!(self.source, Source::Whole(_))
+    }
+
+    pub(super) fn upload(&self) -> Rc<Upload> {
+        Rc::clone(&self.upload)
+    }
+
+    fn copy(&self) -> Option<RequestBody> {
+        match &self.source {
+            Source::Whole(bytes) => Some(RequestBody {
+                source: Source::Whole(bytes.clone()),
+                upload: Rc::clone(&self.upload),
+            }),
+            Source::Passing(_) => None,
+        }
+    }
+}
+
+/// The bytes of a request's body so far.
+pub struct BytesIn(Rc<Upload>);
+
+impl BytesIn {
+    /// Bytes so far.
+    pub fn total(&self) -> u64 {
+        self.0.bytes.get()
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = &mut *self;
+        let passing = match &mut this.source {
+            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Passing(passing) => passing,
+        };
+        match Pin::new(&mut passing.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                passing.timing = false;
+                if let Some(data) = frame.data_ref() {
+                    this.upload.bytes.set(this.upload.bytes.get() + data.len() as u64);
+                }
+                let state = if passing.incoming.is_end_stream() { UploadState::Done } else { UploadState::Sending };
+                this.upload.reached(state);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyFault::from_hyper(&error)))),
+            Poll::Ready(None) => {
+                this.upload.reached(UploadState::Done);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                this.upload.state.set(UploadState::AwaitingClient);
+                if !passing.timing {
+                    passing.timing = true;
+                    passing.timer.as_mut().reset(Instant::now() + passing.timeout);
+                }
+                ready!(passing.timer.as_mut().poll(cx));
+                Poll::Ready(Some(Err(BodyFault::ClientSlow)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Whole(bytes) => bytes.is_none(),
+            Source::Passing(passing) => passing.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Passing(passing) => passing.incoming.size_hint(),
+        }
+    }
+}
+
+impl Upload {
+    fn reached(&self, state: UploadState) {
+        self.state.set(state);
+        self.since.set(Instant::now());
+    }
+}
