@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::certs::{Authority, LOOPBACK_NAMES};
 use crate::support::client::Client;
+use crate::support::daemon::Daemon;
 use crate::support::message::End;
 use crate::support::openai::Loopback;
 use crate::support::upstream::{Conn, Upstream};
@@ -212,6 +213,45 @@ fn a_script_that_panics_fails_its_test() {
     let upstream = Upstream::plain(|_| panic!("the promise is broken"));
     let mut client = Client::tcp(upstream.address());
     client.peer_left(SHORT);
+}
+
+#[test]
+fn a_daemon_is_read_signalled_and_waited_for() {
+    // A shell stands in for the daemon; tests of the daemon are elsewhere.
+    let script = r#"
+        trap 'echo "{\"event\":\"reloaded\"}" >&2' HUP
+        trap 'echo bye; exit 7' TERM
+        echo '{"event":"ready","listeners":["127.0.0.1:9","unix:/nowhere"]}' >&2
+        echo 'no JSON' >&2
+        while :; do sleep 0.01; done"#;
+    let mut daemon = Daemon::builder().binary("sh").arg("-c").arg(script).start();
+    assert_eq!(daemon.address().port(), 9);
+    assert_eq!(daemon.unix_path().to_str(), Some("/nowhere"));
+    daemon.signal("HUP");
+    daemon.wait_event("reloaded");
+    let process = daemon.process();
+    assert!(process.rss() > 0 && process.peak_rss() >= process.rss());
+    assert!(process.descriptors() >= 3 && process.threads() == 1);
+    let _ = process.cpu_time();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_exit(), Some(7));
+    assert!(daemon.stderr().contains("no JSON"));
+    assert_eq!(daemon.stdout(), "bye\n");
+}
+
+#[test]
+fn a_daemon_leaves_neither_process_nor_directory_behind() {
+    let upstream = Upstream::silent();
+    let daemon = Daemon::builder()
+        .upstream(&upstream)
+        .binary("sh")
+        .config("-c")
+        .spawn();
+    let (pid, directory) = (daemon.pid(), daemon.directory().to_owned());
+    assert!(directory.join("credentials/test").exists());
+    drop(daemon);
+    assert!(!directory.exists());
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
 #[test]
