@@ -1,2 +1,9 @@
-//! The upstreamd binary.
-fn main(){}
+//! upstreamd's promises, each a test against the real binary and real sockets.
+
+// The library's rules against panics and printing are not for tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod support_selftest;
