@@ -333,7 +333,13 @@ mod tests {
             "usage":{"total_tokens":2},"model":"b","response":{"id":"c"}}}],"x":{"usage":{"total_tokens":3}},
             "response":{"output":[{"id":"d"}],"x":{"model":"e"},"response":{"id":"f"}}}"#;
         assert_eq!(observed(text), Observed::default());
-        assert_eq!(observed(br#"[{"id":"a"}]"#), Observed::default());
+        for text in [
+            r#"[{"id":"a"}]"#,
+            r#"{"response":{}},"id":"a""#,
+            r#"{}"id":"a""#,
+        ] {
+            assert_eq!(observed(text.as_bytes()), Observed::default(), "{text}");
+        }
     }
 
     #[test]
@@ -343,7 +349,7 @@ mod tests {
         let seen = observed(text);
         assert_eq!(seen.response_id.as_deref(), Some("resp_1"));
         assert_eq!(seen.model.as_deref(), Some("gpt-5"));
-        assert_eq!(seen.usage.unwrap().total_tokens, Some(3));
+        assert_eq!(seen.usage.and_then(|usage| usage.total_tokens), Some(3));
     }
 
     #[test]

@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_an_event_are_joined_by_a_newline() {
+        assert_eq!(
+            total(b"data:{\"usage\":{\"total_tokens\":5\ndata:6}}\n\n"),
+            None
+        );
+    }
+
+    #[test]
     fn an_event_of_ours_fits_before_the_first_byte_and_after_blank_lines_only() {
         // A `|` stands wherever the stream is at a boundary.
         for marked in [

@@ -59,7 +59,7 @@ mod tests {
         let raw = br#"{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,
             "prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},
             "completion_tokens_details":{"reasoning_tokens":5}}"#;
-        let usage = read(raw).unwrap();
+        let usage = read(raw).expect("it has numbers");
         assert_eq!(usage.prompt_tokens, Some(10));
         assert_eq!(usage.completion_tokens, Some(20));
         assert_eq!(usage.reasoning_tokens, Some(5));
@@ -71,7 +71,7 @@ mod tests {
     fn usage_of_responses_is_read() {
         let raw = br#"{"input_tokens":1,"input_tokens_details":{"cached_tokens":2},
             "output_tokens":3,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":5}"#;
-        let usage = read(raw).unwrap();
+        let usage = read(raw).expect("it has numbers");
         assert_eq!(usage.prompt_tokens, Some(1));
         assert_eq!(usage.cached_tokens, Some(2));
         assert_eq!(usage.completion_tokens, Some(3));
