@@ -10,5 +10,6 @@
 //! Knows [`crate::config`] (the level and the format), and no other module.
 
 pub mod bounded;
-
+pub mod event;
+pub mod log;
 pub mod tap;
