@@ -1,6 +1,7 @@
 //! The promises of [`Logs`], with a page in memory in the place of standard error.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -51,6 +52,25 @@ impl Write for Stuck {
         let _ = self.0.send(());
         let _ = self.1.recv();
         self.2.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes five bytes, and then nothing as long as it is gone.
+struct Gone(Arc<AtomicBool>, Page);
+
+impl Write for Gone {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.0.load(Ordering::SeqCst) {
+            return self.1.write(bytes);
+        }
+        match self.1.text().len() {
+            0 => self.1.write(&bytes[..5]),
+            _ => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -242,23 +262,27 @@ fn a_line_larger_than_the_bound_is_dropped_and_leaves_no_debt() {
 #[test]
 fn a_stderr_that_is_gone_loses_records_and_nothing_else() {
     let page = Page::default();
-    let gone = || Err(io::Error::from(io::ErrorKind::BrokenPipe));
-    // Takes five bytes, is gone for two records, then is back.
-    let flaky = Flaky(vec![gone(), gone(), Ok(5)], page.clone());
-    let logs = Logs::to(Form::Json, LogLevel::Info, flaky);
+    let gone = Arc::new(AtomicBool::new(true));
+    let logs = Logs::to(
+        Form::Json,
+        LogLevel::Info,
+        Gone(Arc::clone(&gone), page.clone()),
+    );
     let logger = logs.logger();
-    for number in 0..3 {
+    for number in 0..2 {
         info!(logger, "x"; "number" => number);
         assert!(logs.flush(LONG));
     }
     assert_eq!(logs.dropped(), 2);
+
+    gone.store(false, Ordering::SeqCst);
+    info!(logger, "x"; "number" => 2);
+    assert!(logs.flush(LONG));
     let text = page.text();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "{\"ts\"", "the torn line stands alone");
-    let rest: Vec<Value> = lines[1..]
-        .iter()
-        .map(|line| serde_json::from_str(line).expect("whole"))
-        .collect();
+    let whole = |line: &&str| serde_json::from_str(line).expect("whole");
+    let rest: Vec<Value> = lines[1..].iter().map(whole).collect();
     assert_eq!(rest[0]["number"], 2);
     assert_eq!(
         (&rest[1]["event"], &rest[1]["count"]),
