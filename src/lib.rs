@@ -1,3 +1,27 @@
-//! placeholder
+//! upstreamd: the last hop between programs that speak the OpenAI API and the
+//! upstream that serves it.
+//!
+//! The modules, in the order of a request's way:
+//!
+//! - [`cli`] and [`config`]: what the operator wrote becomes what the daemon
+//!   runs on;
+//! - [`systemd`]: sockets come from there, and it is told how we are;
+//! - [`daemon`]: start-up order, signals, reload, drain;
+//! - [`inbound`]: accept, connection, client authentication, limits;
+//! - [`proxy`]: one request: target, body, fields, forward, answer, faults;
+//! - [`upstream`]: connections to the upstream and requests on them;
+//! - [`telemetry`]: the event of each request, the usage tap, log drains;
+//! - [`admin`]: what upstreamd says of itself.
+//!
+//! Imports point one way: `daemon` -> `inbound`, `admin` -> `proxy` ->
+//! `upstream` -> `config`, `telemetry`; `systemd` knows none of them.
+
+pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod inbound;
+pub mod proxy;
+pub mod systemd;
+pub mod telemetry;
 pub mod upstream;
