@@ -1,2 +1,47 @@
-//! The upstreamd binary.
-fn main() {}
+//! `upstreamd`: exit codes and nothing else.
+
+use std::io::{self, Write};
+use std::process;
+
+use upstreamd::cli::{self, Command, ExitCode};
+use upstreamd::config::{self, Environment};
+use upstreamd::daemon;
+
+fn main() -> process::ExitCode {
+    let exit = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => run(command),
+        Err(error) => complain(ExitCode::Usage, &error),
+    };
+    exit.into()
+}
+
+fn run(command: Command) -> ExitCode {
+    let environment = Environment::of_this_process();
+    match command {
+        Command::Help => say(&cli::help()),
+        Command::Version => say(&cli::version()),
+        Command::PrintConfig(overrides) => match config::print(&overrides, &environment) {
+            Ok(toml) => say(&toml),
+            Err(errors) => complain(ExitCode::Configuration, &errors),
+        },
+        Command::Check(overrides) => match daemon::check(&overrides, &environment) {
+            Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Run(overrides) => match daemon::run(overrides, environment) {
+            Ok(exit) => exit,
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+    }
+}
+
+/// A reader that has gone (`upstreamd --help | head`) is no error of ours.
+fn say(text: &str) -> ExitCode {
+    let _ = writeln!(io::stdout(), "{}", text.trim_end());
+    ExitCode::Ok
+}
+
+fn complain(exit: ExitCode, error: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "upstreamd: {}", error.to_string().trim_end());
+    exit
+}

@@ -24,7 +24,7 @@ use crate::config::{self, Environment, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
-use crate::telemetry::log::Logs;
+use crate::telemetry::log::{Form, Logs};
 
 /// How long the last records may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     let config = config::load(&overrides, &environment).map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config.server.listen)?;
     raise_descriptor_limit();
-    let logs = Logs::start(config.log.format, config.log.level);
+    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     let log = logs.logger();
     log_panics(logs.logger());
     let snapshot = Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
@@ -68,6 +68,18 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     }
     logs.flush(FLUSH_TIME);
     ended
+}
+
+/// Whether the daemon would start with this configuration: all of it is read,
+/// secrets and certificates too, and nothing is listened on.
+///
+/// # Errors
+/// What is wrong, and the exit code that a start would end with.
+pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
+    let config = config::load(overrides, environment).map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
+    let file = config.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
+    Ok(format!("{file}: fine"))
 }
 
 async fn serve(listeners: sockets::Opened, mut reload: Reload, logs: &Logs, log: &Logger) -> Result<ExitCode, Failed> {
@@ -136,6 +148,11 @@ fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
         warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
             "event" => "open_listener", "listener" => &*listener.name);
     }
+}
+
+/// Colour where it is not unwanted (no-color.org).
+fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A shell's limit of 1,024 descriptors is for interactive programs; the hard

@@ -4,15 +4,14 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slog::{Logger, warn};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
-use super::listener::Listener;
+use super::listener::{Accepting, Listener};
 use super::socket::Accepted;
 use super::worker::{Order, WorkerHandle};
 
@@ -38,7 +37,7 @@ pub async fn accept(
     last_call: bool,
 ) -> io::Result<()> {
     let name: Arc<str> = Arc::from(listener.name.as_str());
-    let listener = AsyncFd::new(listener)?;
+    let listener = listener.register()?;
     let spread = |accepted, place| {
         let fewest = workers.iter().min_by_key(|worker| worker.connections()).expect("there is at least one worker");
         fewest.order(Order::Serve { accepted, listener: Arc::clone(&name), place });
@@ -58,24 +57,19 @@ pub async fn accept(
     .await;
     while last_call
         && let Ok(place) = Arc::clone(&places).try_acquire_owned()
-        && let Ok(accepted) = listener.get_ref().accept()
+        && let Poll::Ready(Ok(accepted)) = listener.poll_accept(&mut Context::from_waker(Waker::noop()))
     {
         spread(accepted, place);
     }
     Ok(())
 }
 
-async fn accepted(listener: &AsyncFd<Listener>, name: &str, said: &mut Option<Instant>, log: &Logger) -> Accepted {
+async fn accepted(listener: &Accepting, name: &str, said: &mut Option<Instant>, log: &Logger) -> Accepted {
     loop {
-        let outcome = match listener.readable().await {
-            Ok(mut ready) => ready.try_io(|listener| listener.get_ref().accept()),
-            Err(error) => Ok(Err(error)),
-        };
-        match outcome {
-            Ok(Ok(accepted)) => return accepted,
-            Err(_would_block) => {}
-            Ok(Err(error)) if is_one_connections(&error) => {}
-            Ok(Err(error)) => {
+        match poll_fn(|cx| listener.poll_accept(cx)).await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_one_connections(&error) => {}
+            Err(error) => {
                 if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
                     *said = Some(Instant::now());
                     warn!(log, "no connection can be accepted, trying again";

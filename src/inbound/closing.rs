@@ -6,19 +6,19 @@
 //! (RFC 9112, section 9.6).
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
 use http::Response;
 use hyper::body::Body;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client_io::ClientIo;
 use crate::proxy::{AnswerBody, Fault, Record, Wire};
-use crate::telemetry::event::Event;
+use crate::telemetry::bounded::Bounded;
+use crate::telemetry::event::RequestEvent;
 
 /// How long a client may go on sending what nobody wants (nginx's
 /// `lingering_time`).
@@ -31,10 +31,10 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 /// Answers what was no request, and closes.
 pub(super) async fn refuse(mut io: ClientIo, fault: &Fault, wire: &Wire) {
     if !matches!(wire.phase(), crate::proxy::Phase::Busy) {
-        let event = Event {
-            listener: Some(wire.listener.to_string()),
-            remote: Some(wire.remote.to_string()),
-            ..Event::default()
+        let event = RequestEvent {
+            listener: Some(Bounded::from(&*wire.listener)),
+            remote: Some(Bounded::from(&*wire.remote)),
+            ..RequestEvent::default()
         };
         wire.begin(Record::new(event));
     }

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -20,7 +20,7 @@ use super::socket::Socket;
 use super::worker::Worker;
 use super::{closing, tunnel};
 use crate::config::checked;
-use crate::proxy::{Fault, FaultKind, Phase, Wire};
+use crate::proxy::{AnswerBody, Fault, FaultKind, Phase, Wire};
 
 /// While draining, how old a connection that never sent a request may be: one
 /// accepted just now has its first request on the way.
@@ -46,12 +46,7 @@ enum End {
 pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let engine = worker.engine();
     let server = &engine.snapshot.config.server;
-    let service = service_fn(|request: Request<Incoming>| {
-        // Boxed so that a stream that runs for minutes does not hold the room
-        // that finding its upstream took.
-        let answering = Box::pin(respond(request, Rc::clone(&wire), Rc::clone(&worker)));
-        async { Ok::<_, Infallible>(answering.await) }
-    });
+    let service = Respond { wire: Rc::clone(&wire), worker };
     let mut connection = http1::Builder::new()
         .max_header_size(server.max_header)
         .max_buf_size(server.max_header.max(64 * 1024))
@@ -97,6 +92,25 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
             wire.ended();
         }
         End::Idle | End::Aborted => closing::close(io, &wire).await,
+    }
+}
+
+/// [`respond`] as hyper wants it.
+struct Respond {
+    wire: Rc<Wire>,
+    worker: Rc<Worker>,
+}
+
+impl Service<Request<Incoming>> for Respond {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    // Boxed so that a stream that runs for minutes does not hold the room that
+    // finding its upstream took.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answering = respond(request, Rc::clone(&self.wire), Rc::clone(&self.worker));
+        Box::pin(async { Ok(answering.await) })
     }
 }
 

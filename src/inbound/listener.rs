@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll, ready};
 
 use super::socket::Accepted;
 use crate::config::checked::ListenAddress;
@@ -34,7 +34,7 @@ enum Socket {
 
 /// Removes the path of a socket that upstreamd made.
 #[derive(Debug)]
-struct Unlink(PathBuf);
+pub(super) struct Unlink(PathBuf);
 
 impl Drop for Unlink {
     fn drop(&mut self) {
@@ -130,25 +130,33 @@ impl Listener {
         }
     }
 
-    pub(super) fn accept(&self) -> io::Result<Accepted> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.accept().map(|(stream, _)| Accepted::Tcp(stream)),
-            Socket::Unix(listener, _) => listener.accept().map(|(stream, _)| Accepted::Unix(stream)),
-        }
+    /// Registers the socket with the runtime of the calling thread.
+    pub(super) fn register(self) -> io::Result<Accepting> {
+        Ok(match self.socket {
+            Socket::Tcp(listener) => Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Socket::Unix(listener, unlink) => Accepting::Unix(tokio::net::UnixListener::from_std(listener)?, unlink),
+        })
     }
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.as_fd(),
-            Socket::Unix(listener, _) => listener.as_fd(),
-        }
-    }
+/// A listener on a runtime.
+pub(super) enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "removes the path when dropped")] Option<Unlink>),
 }
 
-impl AsRawFd for Listener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
+impl Accepting {
+    /// The next connection, taken off this runtime again: a worker will have it.
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Accepting::Tcp(listener) => {
+                let (stream, _) = ready!(listener.poll_accept(cx))?;
+                Poll::Ready(stream.into_std().map(Accepted::Tcp))
+            }
+            Accepting::Unix(listener, _) => {
+                let (stream, _) = ready!(listener.poll_accept(cx))?;
+                Poll::Ready(stream.into_std().map(Accepted::Unix))
+            }
+        }
     }
 }

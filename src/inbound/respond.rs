@@ -15,18 +15,19 @@ use super::authenticate::authenticate;
 use super::worker::Worker;
 use crate::admin;
 use crate::proxy::{self, AnswerBody, Engine, Fault, FaultKind, Record, Wire};
-use crate::telemetry::event::Event;
+use crate::telemetry::bounded::Bounded;
+use crate::telemetry::event::RequestEvent;
 
 /// Answers one request; it cannot fail, since a fault is an answer too.
 pub(super) async fn respond(request: Request<Incoming>, wire: Rc<Wire>, worker: Rc<Worker>) -> Response<AnswerBody> {
     let (head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
     let engine = worker.engine();
-    begin(&head, &wire, &worker);
+    let request_id = proxy::request_id(&head.headers);
+    begin(&head, &request_id, &wire, &worker);
     if incoming.is_end_stream() {
         wire.body_was_read();
     }
-    let request_id = proxy::request_id(&head.headers);
     let mut answer = if is_health(&head) {
         wire.note(|record| record.event.is_probe = true);
         let answer = admin::health(wire.is_draining());
@@ -53,20 +54,20 @@ async fn admit_and_forward(
 ) -> Result<Response<AnswerBody>, Fault> {
     let client = authenticate(&head.headers, &engine.snapshot.config.clients)?;
     if let Some(client) = client {
-        wire.note(|record| record.event.client = Some(client.name.clone()));
+        wire.note(|record| record.event.client = Some(Bounded::from(client.name.as_str())));
     }
     proxy::forward(head, incoming, wire, engine, request_id).await
 }
 
-fn begin(head: &Parts, wire: &Wire, worker: &Worker) {
-    let event = Event {
-        request_id: None,
-        client_request_id: proxy::client_request_id(&head.headers).and_then(|id| id.to_str().ok()).map(str::to_owned),
-        listener: Some(wire.listener.to_string()),
-        remote: Some(wire.remote.to_string()),
-        method: Some(head.method.to_string()),
-        path: Some(head.uri.path().to_owned()),
-        ..Event::default()
+fn begin(head: &Parts, request_id: &HeaderValue, wire: &Wire, worker: &Worker) {
+    let event = RequestEvent {
+        request_id: Some(Bounded::from(request_id.as_bytes())),
+        client_request_id: proxy::client_request_id(&head.headers).map(|id| Bounded::from(id.as_bytes())),
+        listener: Some(Bounded::from(&*wire.listener)),
+        remote: Some(Bounded::from(&*wire.remote)),
+        method: Some(Bounded::from(head.method.as_str())),
+        path: Some(Bounded::from(head.uri.path())),
+        ..RequestEvent::default()
     };
     debug!(worker.log(), "a request came";
         "event" => "request_received", "method" => head.method.as_str(), "path" => head.uri.path(), "remote" => &*wire.remote);

@@ -30,14 +30,12 @@ impl Accepted {
     pub(super) fn register(self) -> io::Result<(Socket, String)> {
         match self {
             Accepted::Tcp(stream) => {
-                stream.set_nonblocking(true)?;
                 // A chunk must not wait for the acknowledgement of the one before.
                 stream.set_nodelay(true)?;
                 let remote = stream.peer_addr()?.to_string();
                 Ok((Socket::Tcp(TcpStream::from_std(stream)?), remote))
             }
             Accepted::Unix(stream) => {
-                stream.set_nonblocking(true)?;
                 let stream = UnixStream::from_std(stream)?;
                 let remote = format!("unix:{}", stream.peer_cred()?.uid());
                 Ok((Socket::Unix(stream), remote))

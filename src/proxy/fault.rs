@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use http::StatusCode;
 
-use crate::telemetry::event::Blame;
+use crate::telemetry::event::Fault as Blame;
 use crate::upstream::{BodyFault, Failure, FailureKind};
 
 /// A request that upstreamd itself has to answer, or cannot answer any more.

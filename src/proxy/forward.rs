@@ -15,6 +15,7 @@ use super::target::Target;
 use super::wire::{Tunnel, Wire};
 use super::answer::{AnswerBody, Origin};
 use super::Engine;
+use crate::telemetry::bounded::Bounded;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{Answer, Effort, Request};
 
@@ -35,8 +36,8 @@ pub async fn forward(
     let target = Target::new(&head.method, &head.uri, &upstream.base_url.path)?;
     refuse_codings(&head)?;
     wire.note(|record| {
-        record.event.upstream = Some(upstream.name.clone());
-        record.event.key = upstream.keys.first().map(|key| key.name.clone());
+        record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
+        record.event.key = upstream.keys.first().map(|key| Bounded::from(key.name.as_str()));
     });
 
     let prepared = body::prepare(&head, &target.endpoint, incoming, server.max_body, server.body_timeout).await?;
@@ -45,7 +46,7 @@ pub async fn forward(
     }
     wire.note(|record| {
         record.uploads(prepared.body.counter());
-        record.event.model = prepared.model;
+        record.event.model = prepared.model.as_deref().map(Bounded::from);
         record.event.streaming = prepared.stream;
     });
 
@@ -74,7 +75,7 @@ pub async fn forward(
     let switched_to = head.headers.get(header::UPGRADE).cloned();
     wire.note(|record| {
         record.first_byte();
-        record.event.upstream_request_id = head.headers.get(fields::X_REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        record.event.upstream_request_id = head.headers.get(fields::X_REQUEST_ID).map(|id| Bounded::from(id.as_bytes()));
     });
 
     let tap = Tap::for_answer(&head.headers);

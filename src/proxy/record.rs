@@ -3,21 +3,22 @@
 use tokio::time::Instant;
 
 use super::Fault;
-use crate::telemetry::event::Event;
+use crate::telemetry::bounded::Bounded;
+use crate::telemetry::event::RequestEvent;
 use crate::telemetry::tap::Observed;
 use crate::upstream::{BytesIn, Effort};
 
 /// Filled in along the way; logged once, when the last byte has gone.
 pub struct Record {
     /// What will be logged.
-    pub event: Event,
+    pub event: RequestEvent,
     began: Instant,
     uploaded: Option<BytesIn>,
 }
 
 impl Record {
     /// A request that begins now.
-    pub fn new(event: Event) -> Self {
+    pub fn new(event: RequestEvent) -> Self {
         Record { event, began: Instant::now(), uploaded: None }
     }
 
@@ -28,21 +29,19 @@ impl Record {
 
     /// What it took to get an answer, or not to.
     pub(super) fn effort(&mut self, effort: &Effort) {
-        self.event.attempts = Some(effort.attempts);
-        self.event.upstream_connect_s = effort.connect.map(|time| time.as_secs_f64());
+        self.event.attempts = effort.attempts;
+        self.event.upstream_connect = effort.connect;
     }
 
     /// The first byte of an answer came.
     pub(super) fn first_byte(&mut self) {
-        self.event.ttfb_s = Some(self.began.elapsed().as_secs_f64());
+        self.event.ttfb = Some(self.began.elapsed());
     }
 
     /// What the tap read out of the answer.
     pub(super) fn observed(&mut self, observed: Observed) {
-        self.event.upstream_model = observed.model;
-        self.event.response_id = observed.response_id;
+        self.event.observe(&observed);
         self.event.missing_usage = Some(observed.usage.is_none());
-        self.event.usage = observed.usage.unwrap_or_default();
     }
 
     /// What went wrong; the first fault is the one that counts.
@@ -50,13 +49,13 @@ impl Record {
         if self.event.error_code.is_none() {
             let row = fault.row();
             self.event.error_code = Some(row.code);
-            self.event.error_message = Some(fault.message.clone());
-            self.event.blame = Some(row.blame);
+            self.event.error_message = Some(Bounded::from(fault.message.as_str()));
+            self.event.fault = Some(row.blame);
         }
     }
 
-    pub(super) fn close(mut self) -> Event {
-        self.event.duration_s = self.began.elapsed().as_secs_f64();
+    pub(super) fn close(mut self) -> RequestEvent {
+        self.event.duration = self.began.elapsed();
         if let Some(uploaded) = self.uploaded {
             self.event.bytes_in = uploaded.total();
         }

@@ -73,6 +73,9 @@ pub struct RequestEvent {
     pub truncated: bool,
     /// The client left before it had the whole answer.
     pub client_aborted: bool,
+    /// Asked by a health check; recorded at debug level, so that a probe every
+    /// few seconds does not fill the log. Not written.
+    pub is_probe: bool,
     /// Whose fault it was; None: nobody's. Not written, decides name and level.
     pub fault: Option<Fault>,
 }
@@ -112,6 +115,7 @@ impl RequestEvent {
     pub fn log(&self, logger: &Logger) {
         // The macro wants the level as a constant.
         match self.outcome().level() {
+            _ if self.is_probe => slog::debug!(logger, #TAG, "{}", Sentence(self); self),
             Level::Warning => slog::warn!(logger, #TAG, "{}", Sentence(self); self),
             _ => slog::info!(logger, #TAG, "{}", Sentence(self); self),
         }

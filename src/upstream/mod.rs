@@ -27,6 +27,6 @@ pub use body::AnswerBody;
 pub use dial::Dialer;
 pub use failure::{Failure, FailureKind};
 pub use pool::{Answer, Effort, Pool};
-pub use request::{BodyFault, Request, RequestBody};
+pub use request::{BodyFault, BytesIn, Request, RequestBody};
 pub use stream::Stream;
 pub use tls::TlsError;
