@@ -13,7 +13,7 @@ use slog::Level;
 /// What may wait for the writer at most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Records. Their slots take 24 bytes each, from the start.
+    /// Records. Their slots take 32 bytes each, from the start.
     pub(super) records: usize,
     /// Bytes of all their lines together.
     pub(super) bytes: usize,

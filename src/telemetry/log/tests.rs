@@ -244,18 +244,18 @@ fn a_line_larger_than_the_bound_is_dropped_and_leaves_no_debt() {
     };
     let logs = Logs::bounded(Form::Json, LogLevel::Info, page.clone(), bounds);
     let logger = logs.logger();
-    for _ in 0..5 {
+    for _ in 0..50 {
         info!(logger, "{}", "x".repeat(2000));
         info!(logger, "fits");
         assert!(logs.flush(LONG));
     }
-    assert_eq!(logs.dropped(), 5);
+    assert_eq!(logs.dropped(), 50);
     assert_eq!(
         page.records()
             .iter()
             .filter(|record| record["msg"] == "fits")
             .count(),
-        5
+        50
     );
 }
 
