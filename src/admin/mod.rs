@@ -9,13 +9,21 @@ use crate::proxy::AnswerBody;
 /// outsider should not know.
 pub fn health(draining: bool) -> Response<AnswerBody> {
     let (status, body) = if draining {
-        (StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"draining\"}\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{\"status\":\"draining\"}\n",
+        )
     } else {
         (StatusCode::OK, "{\"status\":\"ok\"}\n")
     };
     let mut answer = Response::new(AnswerBody::own(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

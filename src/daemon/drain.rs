@@ -27,19 +27,24 @@ pub(super) async fn run(
     let begun = Instant::now();
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     info!(log, "draining: {} requests running, at most {:?}", running, at_most; "event" => "draining", "requests" => running);
-    notify.stopping(&format!("draining, {running} requests running"), at_most + 2 * ABORT_TIME);
+    notify.stopping(
+        &format!("draining, {running} requests running"),
+        at_most + 2 * ABORT_TIME,
+    );
     // The acceptors hear it at their next step and are gone before the workers
     // have answered.
     stop.send_replace(true);
     tokio::task::yield_now().await;
     tell(workers, || Order::Drain);
-    let again = async {
-        while signals.next().await != Signal::Stop {}
-    };
+    let again = async { while signals.next().await != Signal::Stop {} };
     let outcome = timeout_at(begun + at_most, first(all_closed(workers), again)).await;
     let cut: usize = workers.iter().map(WorkerHandle::requests).sum();
     if !matches!(outcome, Ok(First::One)) {
-        let why = if outcome.is_err() { "drain_timeout is over" } else { "a second signal came" };
+        let why = if outcome.is_err() {
+            "drain_timeout is over"
+        } else {
+            "a second signal came"
+        };
         warn!(log, "{}: {} requests are aborted", why, cut; "event" => "drain_aborted", "requests" => cut);
         tell(workers, || Order::Abort);
         // What does not close by then is closed by the end of the process.

@@ -40,7 +40,10 @@ pub struct Failed {
 
 impl Failed {
     fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed { exit, message: message.to_string() }
+        Failed {
+            exit,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -49,18 +52,25 @@ impl Failed {
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let config = config::load(&overrides, &environment).map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
+    let config = config::load(&overrides, &environment)
+        .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config.server.listen)?;
     raise_descriptor_limit();
     let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     let log = logs.logger();
     log_panics(logs.logger());
-    let snapshot = Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
+    let snapshot =
+        Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
-        .map_err(|error| Failed::new(ExitCode::Unavailable, format!("no event loop can be had: {error}")))?;
+        .map_err(|error| {
+            Failed::new(
+                ExitCode::Unavailable,
+                format!("no event loop can be had: {error}"),
+            )
+        })?;
     let reload = Reload::new(overrides, environment, Arc::new(snapshot));
     let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
     if let Err(failed) = &ended {
@@ -76,14 +86,28 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment).map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let file = config.file.as_ref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    let config = config::load(overrides, environment)
+        .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
+    let file = config.file.as_ref().map_or_else(
+        || "the environment".to_owned(),
+        |file| file.display().to_string(),
+    );
     Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     Ok(format!("{file}: fine"))
 }
 
-async fn serve(listeners: sockets::Opened, mut reload: Reload, logs: &Logs, log: &Logger) -> Result<ExitCode, Failed> {
-    let unavailable = |error: io::Error| Failed::new(ExitCode::Unavailable, format!("the daemon cannot start: {error}"));
+async fn serve(
+    listeners: sockets::Opened,
+    mut reload: Reload,
+    logs: &Logs,
+    log: &Logger,
+) -> Result<ExitCode, Failed> {
+    let unavailable = |error: io::Error| {
+        Failed::new(
+            ExitCode::Unavailable,
+            format!("the daemon cannot start: {error}"),
+        )
+    };
     let mut signals = Signals::listen().map_err(unavailable)?;
     let notify = Notify::new(log.clone());
     let snapshot = reload.current();
@@ -93,13 +117,24 @@ async fn serve(listeners: sockets::Opened, mut reload: Reload, logs: &Logs, log:
         .collect::<io::Result<_>>()
         .map_err(unavailable)?;
 
-    let addresses: Vec<String> = listeners.all.iter().map(|listener| listener.address.clone()).collect();
+    let addresses: Vec<String> = listeners
+        .all
+        .iter()
+        .map(|listener| listener.address.clone())
+        .collect();
     warn_if_open(&listeners.all, &snapshot, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
     for listener in listeners.all {
-        let accepting = inbound::accept(listener, Arc::clone(&places), Arc::clone(&workers), log.clone(), stopped.clone(), own);
+        let accepting = inbound::accept(
+            listener,
+            Arc::clone(&places),
+            Arc::clone(&workers),
+            log.clone(),
+            stopped.clone(),
+            own,
+        );
         let log = log.clone();
         spawn_local(async move {
             if let Err(error) = accepting.await {
@@ -134,7 +169,10 @@ async fn serve(listeners: sockets::Opened, mut reload: Reload, logs: &Logs, log:
 fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     let plural = if sockets == 1 { "" } else { "s" };
-    format!("serving upstream {} on {sockets} socket{plural}, {running} requests running", snapshot.config.upstream.name)
+    format!(
+        "serving upstream {} on {sockets} socket{plural}, {running} requests running",
+        snapshot.config.upstream.name
+    )
 }
 
 /// An operator who opens a port to the network without a client key gives the
@@ -162,7 +200,13 @@ fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         // The limit as it was is worse, but no reason not to start.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        );
     }
 }
 
@@ -170,7 +214,10 @@ fn raise_descriptor_limit() {
 /// place; the message could quote content, so it stays out.
 fn log_panics(log: Logger) {
     std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         error!(log, "a bug in upstreamd ended a connection; please report the place"; "event" => "bug", "place" => place);
     }));
 }

@@ -18,8 +18,16 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    pub(super) fn new(overrides: Overrides, environment: Environment, current: Arc<Snapshot>) -> Self {
-        Reload { overrides, environment, current }
+    pub(super) fn new(
+        overrides: Overrides,
+        environment: Environment,
+        current: Arc<Snapshot>,
+    ) -> Self {
+        Reload {
+            overrides,
+            environment,
+            current,
+        }
     }
 
     /// The last configuration that was good.
@@ -32,7 +40,12 @@ impl Reload {
     ///
     /// # Errors
     /// The first line of what is wrong; all of it is in the log.
-    pub(super) fn run(&mut self, logs: &Logs, log: &Logger, workers: &[WorkerHandle]) -> Result<(), String> {
+    pub(super) fn run(
+        &mut self,
+        logs: &Logs,
+        log: &Logger,
+        workers: &[WorkerHandle],
+    ) -> Result<(), String> {
         let snapshot = config::load(&self.overrides, &self.environment)
             .map_err(|errors| errors.to_string())
             .and_then(|config| Snapshot::new(config).map_err(|error| error.to_string()));
@@ -68,7 +81,10 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     [
         ("server.listen", old.listen != new.listen),
         ("server.workers", old.workers != new.workers),
-        ("server.max_connections", old.max_connections != new.max_connections),
+        (
+            "server.max_connections",
+            old.max_connections != new.max_connections,
+        ),
         ("log.format", before.log.format != after.log.format),
     ]
     .into_iter()

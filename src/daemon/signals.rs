@@ -30,14 +30,20 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes over SIGHUP, SIGTERM and SIGINT.
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Signals { reload: on(&[SIGHUP])?, stop: on(&[SIGTERM, SIGINT])? })
+        Ok(Signals {
+            reload: on(&[SIGHUP])?,
+            stop: on(&[SIGTERM, SIGINT])?,
+        })
     }
 
     /// The next signal; an end comes before a reload. Several reloads that came
     /// meanwhile are one.
     pub(super) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
-            for (stream, signal, most) in [(&mut self.stop, Signal::Stop, 1), (&mut self.reload, Signal::Reload, 64)] {
+            for (stream, signal, most) in [
+                (&mut self.stop, Signal::Stop, 1),
+                (&mut self.reload, Signal::Reload, 64),
+            ] {
                 let mut bytes = [0; 64];
                 let mut buf = ReadBuf::new(&mut bytes[..most]);
                 if let Poll::Ready(Ok(())) = Pin::new(stream).poll_read(cx, &mut buf) {

@@ -18,11 +18,24 @@ pub(super) struct Opened {
 pub(super) fn open(listen: &[ListenAddress]) -> Result<Opened, Failed> {
     let passed = systemd::passed().map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     if !passed.is_empty() {
-        let all = passed.into_iter().map(take_over).collect::<Result<_, _>>()?;
-        return Ok(Opened { all, from_systemd: true });
+        let all = passed
+            .into_iter()
+            .map(take_over)
+            .collect::<Result<_, _>>()?;
+        return Ok(Opened {
+            all,
+            from_systemd: true,
+        });
     }
-    let all = listen.iter().map(bind).collect::<Result<_, _>>().map_err(|error| Failed::new(ExitCode::Unavailable, error))?;
-    Ok(Opened { all, from_systemd: false })
+    let all = listen
+        .iter()
+        .map(bind)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failed::new(ExitCode::Unavailable, error))?;
+    Ok(Opened {
+        all,
+        from_systemd: false,
+    })
 }
 
 fn take_over(Passed { name, socket }: Passed) -> Result<Listener, Failed> {
@@ -31,5 +44,10 @@ fn take_over(Passed { name, socket }: Passed) -> Result<Listener, Failed> {
         PassedSocket::Tcp(tcp) => Listener::tcp(tcp, Some(name)),
         PassedSocket::Unix(unix) => Listener::unix(unix, name),
     };
-    listener.map_err(|error| Failed::new(ExitCode::Unavailable, format!("the socket \"{said}\" cannot be used: {error}")))
+    listener.map_err(|error| {
+        Failed::new(
+            ExitCode::Unavailable,
+            format!("the socket \"{said}\" cannot be used: {error}"),
+        )
+    })
 }

@@ -39,13 +39,23 @@ pub async fn accept(
     let name: Arc<str> = Arc::from(listener.name.as_str());
     let listener = listener.register()?;
     let spread = |accepted, place| {
-        let fewest = workers.iter().min_by_key(|worker| worker.connections()).expect("there is at least one worker");
-        fewest.order(Order::Serve { accepted, listener: Arc::clone(&name), place });
+        let fewest = workers
+            .iter()
+            .min_by_key(|worker| worker.connections())
+            .expect("there is at least one worker");
+        fewest.order(Order::Serve {
+            accepted,
+            listener: Arc::clone(&name),
+            place,
+        });
     };
     let mut said: Option<Instant> = None;
     let mut next = pin!(async {
         loop {
-            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            let place = Arc::clone(&places)
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             spread(accepted(&listener, &name, &mut said, &log).await, place);
         }
     });
@@ -57,14 +67,20 @@ pub async fn accept(
     .await;
     while last_call
         && let Ok(place) = Arc::clone(&places).try_acquire_owned()
-        && let Poll::Ready(Ok(accepted)) = listener.poll_accept(&mut Context::from_waker(Waker::noop()))
+        && let Poll::Ready(Ok(accepted)) =
+            listener.poll_accept(&mut Context::from_waker(Waker::noop()))
     {
         spread(accepted, place);
     }
     Ok(())
 }
 
-async fn accepted(listener: &Accepting, name: &str, said: &mut Option<Instant>, log: &Logger) -> Accepted {
+async fn accepted(
+    listener: &Accepting,
+    name: &str,
+    said: &mut Option<Instant>,
+    log: &Logger,
+) -> Accepted {
     loop {
         match poll_fn(|cx| listener.poll_accept(cx)).await {
             Ok(accepted) => return accepted,
@@ -85,5 +101,11 @@ async fn accepted(listener: &Accepting, name: &str, said: &mut Option<Instant>, 
 /// one may be fine.
 fn is_one_connections(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::Interrupted | Kind::ConnectionReset | Kind::PermissionDenied)
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::Interrupted
+            | Kind::ConnectionReset
+            | Kind::PermissionDenied
+    )
 }

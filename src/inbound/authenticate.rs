@@ -12,7 +12,10 @@ use crate::proxy::{Fault, FaultKind, WEBSOCKET_KEY_PREFIX};
 ///
 /// # Errors
 /// No key, or one that belongs to no client.
-pub(super) fn authenticate<'a>(fields: &HeaderMap, clients: &'a [Client]) -> Result<Option<&'a Client>, Fault> {
+pub(super) fn authenticate<'a>(
+    fields: &HeaderMap,
+    clients: &'a [Client],
+) -> Result<Option<&'a Client>, Fault> {
     if clients.is_empty() {
         return Ok(None);
     }
@@ -42,7 +45,9 @@ pub(super) fn authenticate<'a>(fields: &HeaderMap, clients: &'a [Client]) -> Res
 fn presented(fields: &HeaderMap) -> Option<&[u8]> {
     let bearer = fields.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+        scheme
+            .eq_ignore_ascii_case(b"Bearer ")
+            .then(|| key.trim_ascii())
     });
     bearer
         .or_else(|| fields.get("x-api-key").map(|value| value.as_bytes()))
@@ -55,7 +60,10 @@ fn presented(fields: &HeaderMap) -> Option<&[u8]> {
 /// the subprotocols.
 fn websocket_key(fields: &HeaderMap) -> Option<&[u8]> {
     let protocols = fields.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(WEBSOCKET_KEY_PREFIX)).map(str::as_bytes)
+    protocols
+        .split(',')
+        .find_map(|protocol| protocol.trim().strip_prefix(WEBSOCKET_KEY_PREFIX))
+        .map(str::as_bytes)
 }
 
 #[cfg(test)]
@@ -64,14 +72,20 @@ mod tests {
 
     fn client(name: &str, key: &str) -> Client {
         let hash = digest::digest(&digest::SHA256, key.as_bytes());
-        Client { name: name.into(), key_sha256: hash.as_ref().try_into().expect("SHA-256 has 32 bytes") }
+        Client {
+            name: name.into(),
+            key_sha256: hash.as_ref().try_into().expect("SHA-256 has 32 bytes"),
+        }
     }
 
     fn found(field: (&'static str, &str)) -> Option<String> {
         let clients = [client("one", "sk-one"), client("two", "sk-two")];
         let mut fields = HeaderMap::new();
         fields.insert(field.0, field.1.parse().expect("a field value"));
-        authenticate(&fields, &clients).ok().flatten().map(|client| client.name.clone())
+        authenticate(&fields, &clients)
+            .ok()
+            .flatten()
+            .map(|client| client.name.clone())
     }
 
     #[test]
@@ -81,7 +95,10 @@ mod tests {
             ("authorization", "bearer  sk-two "),
             ("x-api-key", "sk-two"),
             ("api-key", "sk-two"),
-            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-two, openai-beta.realtime-v1"),
+            (
+                "sec-websocket-protocol",
+                "realtime, openai-insecure-api-key.sk-two, openai-beta.realtime-v1",
+            ),
         ] {
             assert_eq!(found(field).as_deref(), Some("two"), "{field:?}");
         }
@@ -89,7 +106,13 @@ mod tests {
 
     #[test]
     fn no_key_and_wrong_keys_stay_out() {
-        for field in [("authorization", "Bearer "), ("authorization", "Basic sk-two"), ("api-key", "sk-tw"), ("x-api-key", "sk-two2"), ("x-other", "sk-two")] {
+        for field in [
+            ("authorization", "Bearer "),
+            ("authorization", "Basic sk-two"),
+            ("api-key", "sk-tw"),
+            ("x-api-key", "sk-two2"),
+            ("x-other", "sk-two"),
+        ] {
             assert_eq!(found(field), None, "{field:?}");
         }
     }

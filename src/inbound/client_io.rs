@@ -31,7 +31,14 @@ pub(super) struct ClientIo {
 
 impl ClientIo {
     pub(super) fn new(socket: Socket, wire: Rc<Wire>) -> Self {
-        ClientIo { socket, wire, interim: Vec::new(), interim_at: 0, refused: None, saw_end: false }
+        ClientIo {
+            socket,
+            wire,
+            interim: Vec::new(),
+            interim_at: 0,
+            refused: None,
+            saw_end: false,
+        }
     }
 
     /// The status that hyper answered a bad head with.
@@ -46,7 +53,9 @@ impl ClientIo {
         }
         if self.refused.is_none() {
             // "HTTP/1.1 431 ..."
-            let status = bytes.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok());
+            let status = bytes
+                .get(9..12)
+                .and_then(|digits| StatusCode::from_bytes(digits).ok());
             self.refused = Some(status.unwrap_or(StatusCode::BAD_REQUEST));
         }
         true
@@ -75,7 +84,11 @@ impl ClientIo {
 }
 
 impl AsyncRead for ClientIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
         if buf.filled().len() > before {
@@ -88,7 +101,11 @@ impl AsyncRead for ClientIo {
 }
 
 impl AsyncWrite for ClientIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.swallow(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
@@ -98,7 +115,11 @@ impl AsyncWrite for ClientIo {
         outcome
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.swallow(bufs.first().map_or(&[], |first| first)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }

@@ -75,7 +75,9 @@ async fn linger(mut io: ClientIo, wire: &Wire) {
             if wire.is_aborting() || end.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);
             }
-            read.as_mut().poll(cx).map(|outcome| matches!(outcome, Ok(Ok(1..))))
+            read.as_mut()
+                .poll(cx)
+                .map(|outcome| matches!(outcome, Ok(Ok(1..))))
         });
         if !more.await {
             return;
@@ -88,7 +90,11 @@ async fn on_the_wire(answer: Response<AnswerBody>) -> Vec<u8> {
     let (head, mut body) = answer.into_parts();
     let length = body.size_hint().exact().unwrap_or_default();
     let reason = head.status.canonical_reason().unwrap_or_default();
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-length: {length}\r\n", head.status.as_str()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-length: {length}\r\n",
+        head.status.as_str()
+    )
+    .into_bytes();
     for (name, value) in &head.headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");

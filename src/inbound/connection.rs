@@ -46,11 +46,17 @@ enum End {
 pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let engine = worker.engine();
     let server = &engine.snapshot.config.server;
-    let service = Respond { wire: Rc::clone(&wire), worker };
+    let service = Respond {
+        wire: Rc::clone(&wire),
+        worker,
+    };
     let mut connection = http1::Builder::new()
         .max_header_size(server.max_header)
         .max_buf_size(server.max_header.max(64 * 1024))
-        .serve_connection(TokioIo::new(ClientIo::new(socket, Rc::clone(&wire))), service);
+        .serve_connection(
+            TokioIo::new(ClientIo::new(socket, Rc::clone(&wire))),
+            service,
+        );
     let end = {
         let mut clock = pin!(Clock::new(&wire, server));
         let mut drained = false;
@@ -74,7 +80,14 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let io = parts.io.into_inner();
     match end {
         End::Done(Ok(())) if let Some(tunnel) = wire.take_tunnel() => {
-            tunnel::run(io.socket, parts.read_buf, tunnel, &wire, engine.upstream().idle_timeout).await;
+            tunnel::run(
+                io.socket,
+                parts.read_buf,
+                tunnel,
+                &wire,
+                engine.upstream().idle_timeout,
+            )
+            .await;
         }
         End::Done(outcome) => match refusal(&io, outcome.err(), &parts.read_buf, server) {
             Some(fault) => closing::refuse(io, &fault, &wire).await,
@@ -83,7 +96,10 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
         End::HeadTimeout => {
             let fault = Fault::new(
                 FaultKind::ClientSlow,
-                format!("The request's head did not arrive within {:?}. Send it at once.", server.header_timeout),
+                format!(
+                    "The request's head did not arrive within {:?}. Send it at once.",
+                    server.header_timeout
+                ),
             );
             closing::refuse(io, &fault, &wire).await;
         }
@@ -125,7 +141,12 @@ fn drains_now(wire: &Wire) -> bool {
 }
 
 /// What to tell a client whose bytes were no request.
-fn refusal(io: &ClientIo, error: Option<hyper::Error>, unread: &[u8], server: &checked::Server) -> Option<Fault> {
+fn refusal(
+    io: &ClientIo,
+    error: Option<hyper::Error>,
+    unread: &[u8],
+    server: &checked::Server,
+) -> Option<Fault> {
     let error = error?;
     let refused = io.refused();
     if !error.is_parse() && refused.is_none() {
@@ -133,13 +154,28 @@ fn refusal(io: &ClientIo, error: Option<hyper::Error>, unread: &[u8], server: &c
     }
     let most = server.max_header;
     Some(match refused {
-        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
-            Fault::new(FaultKind::HeadTooLarge, format!("The request's head has more than {most} bytes or 100 fields. Send fewer or shorter fields."))
-        }
-        Some(StatusCode::URI_TOO_LONG) => Fault::new(FaultKind::TargetTooLong, "The request's target is too long."),
-        _ if error.is_parse_version_h2() => Fault::new(FaultKind::Malformed, "HTTP/2 without TLS is not spoken here. Use HTTP/1.1."),
-        _ if unread.first() == Some(&0x16) => Fault::new(FaultKind::Malformed, "This looks like TLS, but this port speaks plain HTTP. Use http:// in base_url."),
-        _ => Fault::new(FaultKind::Malformed, format!("This is no valid HTTP/1.1 request: {error}.")),
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Fault::new(
+            FaultKind::HeadTooLarge,
+            format!(
+                "The request's head has more than {most} bytes or 100 fields. Send fewer or shorter fields."
+            ),
+        ),
+        Some(StatusCode::URI_TOO_LONG) => Fault::new(
+            FaultKind::TargetTooLong,
+            "The request's target is too long.",
+        ),
+        _ if error.is_parse_version_h2() => Fault::new(
+            FaultKind::Malformed,
+            "HTTP/2 without TLS is not spoken here. Use HTTP/1.1.",
+        ),
+        _ if unread.first() == Some(&0x16) => Fault::new(
+            FaultKind::Malformed,
+            "This looks like TLS, but this port speaks plain HTTP. Use http:// in base_url.",
+        ),
+        _ => Fault::new(
+            FaultKind::Malformed,
+            format!("This is no valid HTTP/1.1 request: {error}."),
+        ),
     })
 }
 
@@ -154,7 +190,12 @@ struct Clock<'a> {
 
 impl<'a> Clock<'a> {
     fn new(wire: &'a Wire, server: &'a checked::Server) -> Self {
-        Clock { wire, server, timer: Box::pin(sleep_until(Instant::now() + server.header_timeout)), abort_at: None }
+        Clock {
+            wire,
+            server,
+            timer: Box::pin(sleep_until(Instant::now() + server.header_timeout)),
+            abort_at: None,
+        }
     }
 
     fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
@@ -171,19 +212,27 @@ impl<'a> Clock<'a> {
                     return Poll::Ready(end);
                 }
             }
-            self.timer.as_mut().reset(due.max(Instant::now() + Duration::from_millis(1)));
+            self.timer
+                .as_mut()
+                .reset(due.max(Instant::now() + Duration::from_millis(1)));
         }
     }
 
     /// What comes next, and when; no `End` where it is only another look.
     fn next(&mut self) -> (Instant, Option<End>) {
         if self.wire.is_aborting() {
-            let at = *self.abort_at.get_or_insert_with(|| Instant::now() + ABORT_GRACE);
+            let at = *self
+                .abort_at
+                .get_or_insert_with(|| Instant::now() + ABORT_GRACE);
             return (at, Some(End::Aborted));
         }
         match self.wire.phase() {
-            Phase::Idle(since) if self.wire.is_draining() => (since + FIRST_REQUEST_GRACE, Some(End::Idle)),
-            Phase::Idle(since) if self.wire.has_served() => (since + self.server.keepalive_timeout, Some(End::Idle)),
+            Phase::Idle(since) if self.wire.is_draining() => {
+                (since + FIRST_REQUEST_GRACE, Some(End::Idle))
+            }
+            Phase::Idle(since) if self.wire.has_served() => {
+                (since + self.server.keepalive_timeout, Some(End::Idle))
+            }
             Phase::Idle(since) => (since + self.server.keepalive_timeout, Some(End::Idle)),
             Phase::Head(since) => (since + self.server.header_timeout, Some(End::HeadTimeout)),
             Phase::Busy => match self.wire.blocked_since() {

@@ -56,8 +56,12 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BindError { address, error } = self;
         let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there; stop it, or set server.listen (or --listen) to another address",
-            io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 and foreign directories need rights",
+            io::ErrorKind::AddrInUse => {
+                "another program listens there; stop it, or set server.listen (or --listen) to another address"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "not permitted; ports below 1024 and foreign directories need rights"
+            }
             io::ErrorKind::AddrNotAvailable => "this machine has no such address",
             _ => "set server.listen (or --listen) to an address that can be used",
         };
@@ -73,7 +77,10 @@ impl std::error::Error for BindError {}
 /// The address with the kernel's reason. A Unix socket's path that is left over
 /// from a process that is gone is taken over.
 pub fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
-    let failed = |error| BindError { address: address.to_string(), error };
+    let failed = |error| BindError {
+        address: address.to_string(),
+        error,
+    };
     match address {
         ListenAddress::Tcp(tcp) => {
             let listener = TcpListener::bind(tcp).map_err(failed)?;
@@ -84,14 +91,19 @@ pub fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
             let unlink = Some(Unlink(path.clone()));
             listener.set_nonblocking(true).map_err(failed)?;
             let address = address.to_string();
-            Ok(Listener { name: address.clone(), address, socket: Socket::Unix(listener, unlink) })
+            Ok(Listener {
+                name: address.clone(),
+                address,
+                socket: Socket::Unix(listener, unlink),
+            })
         }
     }
 }
 
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let left_over = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        && UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
     if left_over {
         fs::remove_file(path)?;
     }
@@ -108,7 +120,11 @@ impl Listener {
     pub fn tcp(listener: TcpListener, name: Option<String>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
-        Ok(Listener { name: name.unwrap_or_else(|| address.clone()), address, socket: Socket::Tcp(listener) })
+        Ok(Listener {
+            name: name.unwrap_or_else(|| address.clone()),
+            address,
+            socket: Socket::Tcp(listener),
+        })
     }
 
     /// A Unix listener that systemd made, called `name`.
@@ -117,15 +133,24 @@ impl Listener {
     /// The kernel's, when the socket is none.
     pub fn unix(listener: UnixListener, name: String) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let path = listener.local_addr()?.as_pathname().map(|path| path.display().to_string());
+        let path = listener
+            .local_addr()?
+            .as_pathname()
+            .map(|path| path.display().to_string());
         let address = format!("unix:{}", path.as_deref().unwrap_or("(unnamed)"));
-        Ok(Listener { name, address, socket: Socket::Unix(listener, None) })
+        Ok(Listener {
+            name,
+            address,
+            socket: Socket::Unix(listener, None),
+        })
     }
 
     /// Whether it is reachable from other machines and no Unix rights guard it.
     pub fn is_public(&self) -> bool {
         match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
+            Socket::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| !address.ip().is_loopback()),
             Socket::Unix(..) => false,
         }
     }
@@ -134,7 +159,9 @@ impl Listener {
     pub(super) fn register(self) -> io::Result<Accepting> {
         Ok(match self.socket {
             Socket::Tcp(listener) => Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            Socket::Unix(listener, unlink) => Accepting::Unix(tokio::net::UnixListener::from_std(listener)?, unlink),
+            Socket::Unix(listener, unlink) => {
+                Accepting::Unix(tokio::net::UnixListener::from_std(listener)?, unlink)
+            }
         })
     }
 }
@@ -142,7 +169,10 @@ impl Listener {
 /// A listener on a runtime.
 pub(super) enum Accepting {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "removes the path when dropped")] Option<Unlink>),
+    Unix(
+        tokio::net::UnixListener,
+        #[expect(dead_code, reason = "removes the path when dropped")] Option<Unlink>,
+    ),
 }
 
 impl Accepting {

@@ -19,7 +19,11 @@ use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 
 /// Answers one request; it cannot fail, since a fault is an answer too.
-pub(super) async fn respond(request: Request<Incoming>, wire: Rc<Wire>, worker: Rc<Worker>) -> Response<AnswerBody> {
+pub(super) async fn respond(
+    request: Request<Incoming>,
+    wire: Rc<Wire>,
+    worker: Rc<Worker>,
+) -> Response<AnswerBody> {
     let (head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
     let engine = worker.engine();
@@ -34,13 +38,20 @@ pub(super) async fn respond(request: Request<Incoming>, wire: Rc<Wire>, worker: 
         note_own(&answer, &wire);
         answer
     } else {
-        match unless_aborted(&wire, admit_and_forward(head, incoming, &wire, &engine, &request_id)).await {
+        match unless_aborted(
+            &wire,
+            admit_and_forward(head, incoming, &wire, &engine, &request_id),
+        )
+        .await
+        {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
         }
     };
     if wire.is_draining() && !answer.headers().contains_key(header::CONNECTION) {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }
@@ -62,7 +73,8 @@ async fn admit_and_forward(
 fn begin(head: &Parts, request_id: &HeaderValue, wire: &Wire, worker: &Worker) {
     let event = RequestEvent {
         request_id: Some(Bounded::from(request_id.as_bytes())),
-        client_request_id: proxy::client_request_id(&head.headers).map(|id| Bounded::from(id.as_bytes())),
+        client_request_id: proxy::client_request_id(&head.headers)
+            .map(|id| Bounded::from(id.as_bytes())),
         listener: Some(Bounded::from(&*wire.listener)),
         remote: Some(Bounded::from(&*wire.remote)),
         method: Some(Bounded::from(head.method.as_str())),
@@ -83,11 +95,15 @@ fn is_health(head: &Parts) -> bool {
 fn refuse(fault: &Fault, wire: &Wire, request_id: &HeaderValue) -> Response<AnswerBody> {
     wire.fail(fault);
     let mut answer = fault.answer();
-    answer.headers_mut().insert(proxy::X_REQUEST_ID, request_id.clone());
+    answer
+        .headers_mut()
+        .insert(proxy::X_REQUEST_ID, request_id.clone());
     if wire.body_is_pending() {
         // The rest of the body is not worth waiting for: the answer goes out
         // now, and the connection closes without a reset (`closing`).
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if fault.kind != FaultKind::ClientGone {
         note_own(&answer, wire);
@@ -104,7 +120,10 @@ fn note_own(answer: &Response<AnswerBody>, wire: &Wire) {
 }
 
 /// Runs `answering` until the drain is over.
-async fn unless_aborted<T>(wire: &Wire, answering: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+async fn unless_aborted<T>(
+    wire: &Wire,
+    answering: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let mut answering = pin!(answering);
     poll_fn(|cx| {
         if wire.is_aborting() {

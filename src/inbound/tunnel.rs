@@ -17,16 +17,32 @@ use crate::proxy::{Tunnel, Wire};
 
 /// Runs the tunnel until one side is done and the other has got everything,
 /// nothing moved either way for `idle_timeout`, or the drain is over.
-pub(super) async fn run(client: Socket, early_from_client: Bytes, tunnel: Tunnel, wire: &Wire, idle_timeout: Duration) {
-    let Tunnel { stream: mut upstream, early } = tunnel;
+pub(super) async fn run(
+    client: Socket,
+    early_from_client: Bytes,
+    tunnel: Tunnel,
+    wire: &Wire,
+    idle_timeout: Duration,
+) {
+    let Tunnel {
+        stream: mut upstream,
+        early,
+    } = tunnel;
     let from_client = Rc::new(Cell::new(early_from_client.len() as u64));
-    let mut client = Counted { socket: client, read: Rc::clone(&from_client), moved: Rc::new(Cell::new(Instant::now())), written: early.len() as u64 };
+    let mut client = Counted {
+        socket: client,
+        read: Rc::clone(&from_client),
+        moved: Rc::new(Cell::new(Instant::now())),
+        written: early.len() as u64,
+    };
     let moved = Rc::clone(&client.moved);
     let passing = async {
         client.socket.write_all(&early).await?;
         upstream.write_all(&early_from_client).await?;
         upstream.flush().await?;
-        copy_bidirectional(&mut client, &mut upstream).await.map(drop)
+        copy_bidirectional(&mut client, &mut upstream)
+            .await
+            .map(drop)
     };
     {
         let mut passing = pin!(passing);
@@ -62,17 +78,26 @@ struct Counted {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        self.read.set(self.read.get() + (buf.filled().len() - before) as u64);
+        self.read
+            .set(self.read.get() + (buf.filled().len() - before) as u64);
         self.moved.set(Instant::now());
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, buf))?;
         self.written += written as u64;
         self.moved.set(Instant::now());

@@ -73,20 +73,25 @@ impl WorkerHandle {
     pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
-        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
         let seen = Arc::clone(&load);
-        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            let worker = Rc::new(Worker {
-                engine: RefCell::new(Rc::new(Engine::new(snapshot))),
-                log,
-                load: seen,
-                wires: RefCell::default(),
-                next: Cell::new(0),
-                draining: Cell::new(false),
-                aborting: Cell::new(false),
-            });
-            LocalSet::new().block_on(&runtime, worker.run(inbox));
-        })?;
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                let worker = Rc::new(Worker {
+                    engine: RefCell::new(Rc::new(Engine::new(snapshot))),
+                    log,
+                    load: seen,
+                    wires: RefCell::default(),
+                    next: Cell::new(0),
+                    draining: Cell::new(false),
+                    aborting: Cell::new(false),
+                });
+                LocalSet::new().block_on(&runtime, worker.run(inbox));
+            })?;
         Ok(WorkerHandle { orders, load })
     }
 
@@ -133,8 +138,14 @@ impl Worker {
         });
         while let Some(order) = inbox.recv().await {
             match order {
-                Order::Serve { accepted, listener, place } => self.serve(accepted, &listener, place),
-                Order::Reload(snapshot) => *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot)),
+                Order::Serve {
+                    accepted,
+                    listener,
+                    place,
+                } => self.serve(accepted, &listener, place),
+                Order::Reload(snapshot) => {
+                    *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
+                }
                 Order::Drain => {
                     self.draining.set(true);
                     self.wires.borrow().values().for_each(|wire| wire.drain());
@@ -158,15 +169,26 @@ impl Worker {
                 return;
             }
         };
-        let seat = Seat { worker: Rc::clone(self), number: self.next.replace(self.next.get() + 1), _place: place };
+        let seat = Seat {
+            worker: Rc::clone(self),
+            number: self.next.replace(self.next.get() + 1),
+            _place: place,
+        };
         let running = Arc::clone(&self.load.requests);
-        let wire = Rc::new(Wire::new(Rc::from(listener), Rc::from(remote), self.log.clone(), running));
+        let wire = Rc::new(Wire::new(
+            Rc::from(listener),
+            Rc::from(remote),
+            self.log.clone(),
+            running,
+        ));
         if self.aborting.get() {
             wire.abort();
         } else if self.draining.get() {
             wire.drain();
         }
-        self.wires.borrow_mut().insert(seat.number, Rc::clone(&wire));
+        self.wires
+            .borrow_mut()
+            .insert(seat.number, Rc::clone(&wire));
         spawn_local(async move {
             connection::serve(socket, wire, Rc::clone(&seat.worker)).await;
             drop(seat);

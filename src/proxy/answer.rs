@@ -102,7 +102,10 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Truncated;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         match &mut self.0 {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Passing(passing) => passing.poll_frame(cx),
@@ -112,25 +115,35 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Source::Own(bytes) => bytes.is_none(),
-            Source::Passing(passing) => matches!(passing.state, State::Streaming) && passing.body.is_end_stream(),
+            Source::Passing(passing) => {
+                matches!(passing.state, State::Streaming) && passing.body.is_end_stream()
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Own(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Source::Passing(passing) => passing.body.size_hint(),
         }
     }
 }
 
 impl Passing {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         if let State::Failing = self.state {
             return self.poll_abort(cx);
         }
         if self.wire.is_aborting() {
-            let fault = Fault::new(FaultKind::Draining, "upstreamd is shutting down and its drain_timeout is over. Send the request again.");
+            let fault = Fault::new(
+                FaultKind::Draining,
+                "upstreamd is shutting down and its drain_timeout is over. Send the request again.",
+            );
             return self.fail(&fault, cx);
         }
         match self.body.poll_frame(cx) {
@@ -139,7 +152,8 @@ impl Passing {
                 self.wire.handed_over();
                 if let Some(data) = frame.data_ref() {
                     self.tap.feed(data);
-                    self.wire.note(|record| record.event.bytes_out += data.len() as u64);
+                    self.wire
+                        .note(|record| record.event.bytes_out += data.len() as u64);
                 }
                 if self.body.is_end_stream() {
                     self.body.release();
@@ -151,13 +165,18 @@ impl Passing {
                 self.finish();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(failure))) => self.fail(&Fault::upstream(failure, &self.origin.name), cx),
+            Poll::Ready(Some(Err(failure))) => {
+                self.fail(&Fault::upstream(failure, &self.origin.name), cx)
+            }
             Poll::Pending => self.poll_silence(cx),
         }
     }
 
     /// The upstream is being waited for; it may be silent for `idle_timeout`.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+    fn poll_silence(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let since = *self.silent_since.get_or_insert_with(Instant::now);
         // The timer is moved only when it rings, so that a chunk costs none.
         while self.timer.as_mut().poll(cx).is_ready() {
@@ -183,7 +202,11 @@ impl Passing {
 
     /// Never a clean end for a dead answer: an error event if the client can
     /// read one here, and then the connection is aborted.
-    fn fail(&mut self, fault: &Fault, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+    fn fail(
+        &mut self,
+        fault: &Fault,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         self.state = State::Failing;
         let observed = self.tap.finish();
         self.wire.note(|record| {
@@ -202,7 +225,14 @@ impl Passing {
         self.poll_abort(cx)
     }
 
-    fn poll_abort(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
-        if self.wire.is_flushed(cx.waker()) { Poll::Ready(Some(Err(Truncated))) } else { Poll::Pending }
+    fn poll_abort(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
+        if self.wire.is_flushed(cx.waker()) {
+            Poll::Ready(Some(Err(Truncated)))
+        } else {
+            Poll::Pending
+        }
     }
 }

@@ -7,29 +7,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{Method, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::fault::{Fault, FaultKind};
+use super::fields;
+use super::target::Target;
 use crate::upstream::{BodyFault, RequestBody};
-
-/// Endpoints whose JSON body names the model (API reference of OpenAI, and
-/// Anthropic's `/messages`).
-const KNOWN_ENDPOINTS: [&str; 10] = [
-    "/chat/completions",
-    "/completions",
-    "/responses",
-    "/embeddings",
-    "/messages",
-    "/moderations",
-    "/audio/speech",
-    "/images/generations",
-    "/rerank",
-    "/score",
-];
 
 /// Room taken for a body before its bytes come, whatever length it claims.
 const FIRST_ROOM: usize = 1024 * 1024;
@@ -38,7 +25,6 @@ const FIRST_ROOM: usize = 1024 * 1024;
 pub(super) struct Prepared {
     pub(super) body: RequestBody,
     pub(super) model: Option<String>,
-    pub(super) stream: Option<bool>,
 }
 
 /// What is looked at in a JSON body.
@@ -46,16 +32,24 @@ pub(super) struct Prepared {
 struct Seen<'a> {
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
-    stream: Option<bool>,
+    /// Only checked to be what the API says it is.
+    #[serde(rename = "stream")]
+    _stream: Option<bool>,
 }
 
 /// Reads the body if this request's has to be looked at.
-pub(super) async fn prepare(head: &Parts, endpoint: &str, incoming: Incoming, most: usize, silence: Duration) -> Result<Prepared, Fault> {
-    let unseen = |body| Prepared { body, model: None, stream: None };
+pub(super) async fn prepare(
+    head: &Parts,
+    target: &Target,
+    incoming: Incoming,
+    most: usize,
+    silence: Duration,
+) -> Result<Prepared, Fault> {
+    let unseen = |body| Prepared { body, model: None };
     if incoming.is_end_stream() {
         return Ok(unseen(RequestBody::empty()));
     }
-    if !is_looked_at(head, endpoint) {
+    if !is_looked_at(head, target) {
         return Ok(unseen(RequestBody::passing(incoming, silence)));
     }
     let whole = read_whole(incoming, most, silence).await?;
@@ -71,29 +65,31 @@ pub(super) async fn prepare(head: &Parts, endpoint: &str, incoming: Incoming, mo
             ),
         )
     })?;
-    let (model, stream) = (seen.model.map(Cow::into_owned), seen.stream);
-    Ok(Prepared { body: RequestBody::whole(whole), model, stream })
-}
-
-fn is_looked_at(head: &Parts, endpoint: &str) -> bool {
-    head.method == Method::POST
-        && KNOWN_ENDPOINTS.contains(&endpoint)
-        && is_json(&head.headers)
-        && !head.headers.contains_key(header::CONTENT_ENCODING)
-}
-
-fn is_json(fields: &HeaderMap) -> bool {
-    fields.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json")
+    let model = seen.model.map(Cow::into_owned);
+    Ok(Prepared {
+        body: RequestBody::whole(whole),
+        model,
     })
 }
 
-async fn read_whole(mut incoming: Incoming, most: usize, silence: Duration) -> Result<Bytes, Fault> {
+fn is_looked_at(head: &Parts, target: &Target) -> bool {
+    head.method == Method::POST
+        && target.names_model()
+        && fields::has_type(&head.headers, "application/json")
+        && !head.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+async fn read_whole(
+    mut incoming: Incoming,
+    most: usize,
+    silence: Duration,
+) -> Result<Bytes, Fault> {
     let too_large = || {
         Fault::new(
             FaultKind::BodyTooLarge,
-            format!("The request's body is larger than {most} bytes. Send less, or ask the operator to raise server.max_body."),
+            format!(
+                "The request's body is larger than {most} bytes. Send less, or ask the operator to raise server.max_body."
+            ),
         )
     };
     let claimed = incoming.size_hint().exact();
@@ -110,7 +106,9 @@ async fn read_whole(mut incoming: Incoming, most: usize, silence: Duration) -> R
             Ok(Some(Ok(frame))) => frame,
         };
         // Trailers of a body that was read whole have nobody to go to.
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if whole.len() + data.len() > most {
             return Err(too_large());
         }
@@ -127,7 +125,9 @@ async fn read_whole(mut incoming: Incoming, most: usize, silence: Duration) -> R
 fn category(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Data => "\"model\" or \"stream\" has the wrong type or stands there twice, or it is no object",
+        serde_json::error::Category::Data => {
+            "\"model\" or \"stream\" has the wrong type or stands there twice, or it is no object"
+        }
         _ => "a syntax error",
     }
 }

@@ -71,7 +71,11 @@ pub struct Row {
 impl Fault {
     /// A fault with a message of its own.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Fault { kind, message: message.into(), address: None }
+        Fault {
+            kind,
+            message: message.into(),
+            address: None,
+        }
     }
 
     /// Its row in the table.
@@ -88,22 +92,38 @@ impl Fault {
             kind => FaultKind::Upstream(kind),
         };
         let message = match kind {
-            FaultKind::Upstream(_) => format!("Upstream \"{upstream}\": {failure}. {}", advice(failure.kind)),
-            _ => format!("The request's body did not arrive whole: {}.", failure.detail),
+            FaultKind::Upstream(_) => format!(
+                "Upstream \"{upstream}\": {failure}. {}",
+                advice(failure.kind)
+            ),
+            _ => format!(
+                "The request's body did not arrive whole: {}.",
+                failure.detail
+            ),
         };
-        Fault { kind, message, address: failure.address }
+        Fault {
+            kind,
+            message,
+            address: failure.address,
+        }
     }
 }
 
 impl From<BodyFault> for Fault {
     fn from(fault: BodyFault) -> Self {
         match fault {
-            BodyFault::ClientGone => Fault::new(FaultKind::ClientGone, "The client left in the middle of its request."),
+            BodyFault::ClientGone => Fault::new(
+                FaultKind::ClientGone,
+                "The client left in the middle of its request.",
+            ),
             BodyFault::ClientSlow => Fault::new(
                 FaultKind::ClientSlow,
                 "The request's body stopped arriving. Send it without long pauses, or ask the operator to raise server.body_timeout.",
             ),
-            BodyFault::Malformed => Fault::new(FaultKind::Malformed, "The request's body is badly framed (chunked coding, RFC 9112 section 7.1)."),
+            BodyFault::Malformed => Fault::new(
+                FaultKind::Malformed,
+                "The request's body is badly framed (chunked coding, RFC 9112 section 7.1).",
+            ),
         }
     }
 }
@@ -121,8 +141,12 @@ fn advice(kind: FailureKind) -> &'static str {
         FailureKind::Certificate => {
             "Its certificate could not be verified: check the host name and the clock, or set ca_file in [upstream.NAME.tls]."
         }
-        FailureKind::ResponseTimeout => "Send the request again, or ask the operator to raise response_timeout.",
-        FailureKind::WriteTimeout | FailureKind::ReadTimeout => "Send the request again, or ask the operator to raise idle_timeout.",
+        FailureKind::ResponseTimeout => {
+            "Send the request again, or ask the operator to raise response_timeout."
+        }
+        FailureKind::WriteTimeout | FailureKind::ReadTimeout => {
+            "Send the request again, or ask the operator to raise idle_timeout."
+        }
         FailureKind::Protocol | FailureKind::HeadTooLarge | FailureKind::Incomplete => {
             "It may have been processed nevertheless; send it again if that does no harm."
         }
@@ -135,25 +159,86 @@ impl FaultKind {
     pub fn row(self) -> Row {
         use Blame::{Client, Upstream, Us};
         use FailureKind as F;
-        let row = |status, kind, code, proxy_error, blame, retryable| Row { status, kind, code, proxy_error, blame, retryable };
-        let client = |status, kind, code| row(status, kind, code, "http_request_error", Client, false);
-        let refused = |code, error| row(StatusCode::BAD_GATEWAY, "upstream_error", code, error, Upstream, true);
-        let broken = |error| row(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_protocol_error", error, Upstream, false);
-        let silent = |error, retryable| row(StatusCode::GATEWAY_TIMEOUT, "upstream_error", "upstream_timeout", error, Upstream, retryable);
+        let row = |status, kind, code, proxy_error, blame, retryable| Row {
+            status,
+            kind,
+            code,
+            proxy_error,
+            blame,
+            retryable,
+        };
+        let client =
+            |status, kind, code| row(status, kind, code, "http_request_error", Client, false);
+        let refused = |code, error| {
+            row(
+                StatusCode::BAD_GATEWAY,
+                "upstream_error",
+                code,
+                error,
+                Upstream,
+                true,
+            )
+        };
+        let broken = |error| {
+            row(
+                StatusCode::BAD_GATEWAY,
+                "upstream_error",
+                "upstream_protocol_error",
+                error,
+                Upstream,
+                false,
+            )
+        };
+        let silent = |error, retryable| {
+            row(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_error",
+                "upstream_timeout",
+                error,
+                Upstream,
+                retryable,
+            )
+        };
         const INVALID: &str = "invalid_request_error";
         match self {
-            FaultKind::InvalidClientKey => row(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key", "http_request_denied", Client, false),
+            FaultKind::InvalidClientKey => row(
+                StatusCode::UNAUTHORIZED,
+                "authentication_error",
+                "invalid_api_key",
+                "http_request_denied",
+                Client,
+                false,
+            ),
             FaultKind::Malformed => client(StatusCode::BAD_REQUEST, INVALID, "invalid_request"),
-            FaultKind::TransferCoding => client(StatusCode::NOT_IMPLEMENTED, INVALID, "transfer_coding_not_supported"),
+            FaultKind::TransferCoding => client(
+                StatusCode::NOT_IMPLEMENTED,
+                INVALID,
+                "transfer_coding_not_supported",
+            ),
             FaultKind::BadTarget => client(StatusCode::BAD_REQUEST, INVALID, "invalid_path"),
             FaultKind::TargetTooLong => client(StatusCode::URI_TOO_LONG, INVALID, "path_too_long"),
-            FaultKind::HeadTooLarge => client(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, INVALID, "header_too_large"),
-            FaultKind::BodyTooLarge => client(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large"),
+            FaultKind::HeadTooLarge => client(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                INVALID,
+                "header_too_large",
+            ),
+            FaultKind::BodyTooLarge => {
+                client(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large")
+            }
             FaultKind::InvalidJson => client(StatusCode::BAD_REQUEST, INVALID, "invalid_json"),
-            FaultKind::ClientSlow => client(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout"),
+            FaultKind::ClientSlow => {
+                client(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout")
+            }
             // Never sent; 400 stands here only because every row has a status.
             FaultKind::ClientGone => client(StatusCode::BAD_REQUEST, INVALID, "client_aborted"),
-            FaultKind::Draining => row(StatusCode::SERVICE_UNAVAILABLE, "server_error", "shutting_down", "proxy_internal_response", Us, true),
+            FaultKind::Draining => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "shutting_down",
+                "proxy_internal_response",
+                Us,
+                true,
+            ),
             FaultKind::Upstream(failure) => match failure {
                 F::Dns => refused("upstream_unreachable", "dns_error"),
                 F::Refused => refused("upstream_unreachable", "connection_refused"),

@@ -46,10 +46,19 @@ const KEPT_BACK_PREFIXES: [&str; 2] = ["x-stainless-", "x-forwarded-"];
 pub const WEBSOCKET_KEY_PREFIX: &str = "openai-insecure-api-key.";
 
 /// Fields of an answer that are about the upstream's own site.
-const ANSWER_KEPT_BACK: [HeaderName; 3] = [header::SET_COOKIE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY];
+const ANSWER_KEPT_BACK: [HeaderName; 3] = [
+    header::SET_COOKIE,
+    header::ALT_SVC,
+    header::STRICT_TRANSPORT_SECURITY,
+];
 
 /// Turns a client's fields into the upstream's, in place.
-pub fn towards_upstream(fields: &mut HeaderMap, upstream: &checked::Upstream, host: &HeaderValue, request_id: &HeaderValue) {
+pub(super) fn towards_upstream(
+    fields: &mut HeaderMap,
+    upstream: &checked::Upstream,
+    host: &HeaderValue,
+    request_id: &HeaderValue,
+) {
     let trailers = accepts_trailers(fields);
     drop_hop_by_hop(fields);
     for name in &KEPT_BACK {
@@ -75,7 +84,7 @@ pub fn towards_upstream(fields: &mut HeaderMap, upstream: &checked::Upstream, ho
 }
 
 /// Turns an upstream's fields into what the client gets, in place.
-pub fn towards_client(fields: &mut HeaderMap) {
+pub(super) fn towards_client(fields: &mut HeaderMap) {
     drop_hop_by_hop(fields);
     for name in &ANSWER_KEPT_BACK {
         fields.remove(name);
@@ -86,30 +95,57 @@ pub fn towards_client(fields: &mut HeaderMap) {
 pub fn request_id(fields: &HeaderMap) -> HeaderValue {
     client_request_id(fields).cloned().unwrap_or_else(|| {
         let id = Uuid::now_v7();
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).expect("a UUID is visible ASCII")
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+            .expect("a UUID is visible ASCII")
     })
 }
 
 /// The id that the client gave its request: visible ASCII, 1 to 256 bytes.
 pub fn client_request_id(fields: &HeaderMap) -> Option<&HeaderValue> {
     let id = fields.get(X_REQUEST_ID)?;
-    (1..=256).contains(&id.len()).then_some(id).filter(|id| id.to_str().is_ok())
+    (1..=256)
+        .contains(&id.len())
+        .then_some(id)
+        .filter(|id| id.to_str().is_ok())
 }
 
 /// Whether the client can read trailers (RFC 9110, section 6.5.1).
-pub fn accepts_trailers(fields: &HeaderMap) -> bool {
+fn accepts_trailers(fields: &HeaderMap) -> bool {
     tokens(fields, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
 }
 
 /// Whether the request wants to switch protocols: `Upgrade`, named by `Connection`.
-pub fn wants_upgrade(fields: &HeaderMap) -> bool {
-    fields.contains_key(header::UPGRADE) && tokens(fields, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+pub(super) fn wants_upgrade(fields: &HeaderMap) -> bool {
+    fields.contains_key(header::UPGRADE)
+        && tokens(fields, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+}
+
+/// Whether an answer is an event stream.
+pub(super) fn is_event_stream(fields: &HeaderMap) -> bool {
+    has_type(fields, "text/event-stream")
+}
+
+/// Whether `Content-Type` is `essence`, whatever its parameters.
+pub(super) fn has_type(fields: &HeaderMap, essence: &str) -> bool {
+    fields
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case(essence)
+        })
 }
 
 /// Drops the fields of one connection, also those that `Connection` names.
 fn drop_hop_by_hop(fields: &mut HeaderMap) {
     if fields.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = tokens(fields, &header::CONNECTION).filter_map(|token| token.parse().ok()).collect();
+        let named: Vec<HeaderName> = tokens(fields, &header::CONNECTION)
+            .filter_map(|token| token.parse().ok())
+            .collect();
         for name in named {
             fields.remove(name);
         }
@@ -122,14 +158,21 @@ fn drop_hop_by_hop(fields: &mut HeaderMap) {
 fn drop_websocket_key(fields: &mut HeaderMap) {
     let is_key = |token: &str| token.starts_with(WEBSOCKET_KEY_PREFIX);
     if tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL).any(is_key) {
-        let rest: Vec<&str> = tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL).filter(|token| !is_key(token)).collect();
-        let rest = HeaderValue::from_str(&rest.join(", ")).expect("parts of a field value make one");
+        let rest: Vec<&str> = tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL)
+            .filter(|token| !is_key(token))
+            .collect();
+        let rest =
+            HeaderValue::from_str(&rest.join(", ")).expect("parts of a field value make one");
         fields.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
     }
 }
 
 fn drop_prefixed(fields: &mut HeaderMap) {
-    let is_prefixed = |name: &&HeaderName| KEPT_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let is_prefixed = |name: &&HeaderName| {
+        KEPT_BACK_PREFIXES
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+    };
     if fields.keys().any(|name| is_prefixed(&name)) {
         let named: Vec<HeaderName> = fields.keys().filter(is_prefixed).cloned().collect();
         for name in named {
@@ -139,7 +182,10 @@ fn drop_prefixed(fields: &mut HeaderMap) {
 }
 
 /// The members of a comma-separated list field, over all its lines.
-pub(super) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(super) fn tokens<'a>(
+    fields: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> {
     fields
         .get_all(name)
         .iter()

@@ -8,13 +8,13 @@ use http::request::Parts;
 use http::{Response, Uri, Version};
 use hyper::body::Incoming;
 
+use super::Engine;
+use super::answer::{AnswerBody, Origin};
 use super::body;
 use super::fault::{Fault, FaultKind};
 use super::fields;
 use super::target::Target;
 use super::wire::{Tunnel, Wire};
-use super::answer::{AnswerBody, Origin};
-use super::Engine;
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{Answer, Effort, Request};
@@ -37,34 +37,53 @@ pub async fn forward(
     refuse_codings(&head)?;
     wire.note(|record| {
         record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
-        record.event.key = upstream.keys.first().map(|key| Bounded::from(key.name.as_str()));
+        record.event.key = upstream
+            .keys
+            .first()
+            .map(|key| Bounded::from(key.name.as_str()));
     });
 
-    let prepared = body::prepare(&head, &target.endpoint, incoming, server.max_body, server.body_timeout).await?;
+    let prepared = body::prepare(
+        &head,
+        &target,
+        incoming,
+        server.max_body,
+        server.body_timeout,
+    )
+    .await?;
     if prepared.body.is_replayable() {
         wire.body_was_read();
     }
     wire.note(|record| {
         record.uploads(prepared.body.counter());
         record.event.model = prepared.model.as_deref().map(Bounded::from);
-        record.event.streaming = prepared.stream;
     });
 
     let upgrade = upgrade_of(&head);
     fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
-    head.uri = Uri::from(target.at_upstream);
+    head.uri = Uri::from(target.at_upstream.clone());
     let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
     head.extensions.clear();
-    let mut request = Request { head, body: prepared.body };
+    let mut request = Request {
+        head,
+        body: prepared.body,
+    };
     if client_version == Version::HTTP_11 {
         pass_interim(&mut request, wire);
     }
 
     let mut effort = Effort::default();
     let outcome = match upgrade {
-        None => engine.pool.send(request, &mut effort).await.map(|answer| (answer, None)),
+        None => engine
+            .pool
+            .send(request, &mut effort)
+            .await
+            .map(|answer| (answer, None)),
         Some(protocol) => {
-            request.head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            request
+                .head
+                .headers
+                .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.head.headers.insert(header::UPGRADE, protocol);
             engine.pool.upgrade(request, &mut effort).await
         }
@@ -75,20 +94,29 @@ pub async fn forward(
     let switched_to = head.headers.get(header::UPGRADE).cloned();
     wire.note(|record| {
         record.first_byte();
-        record.event.upstream_request_id = head.headers.get(fields::X_REQUEST_ID).map(|id| Bounded::from(id.as_bytes()));
+        record.event.upstream_request_id = head
+            .headers
+            .get(fields::X_REQUEST_ID)
+            .map(|id| Bounded::from(id.as_bytes()));
     });
 
-    let tap = Tap::for_answer(&head.headers);
-    if tap.is_sse() {
-        wire.note(|record| record.event.streaming = Some(true));
-    }
+    // What other endpoints answer is the client's own data (a file, say).
+    let tap = if target.counts_tokens() {
+        Tap::for_answer(&head.headers)
+    } else {
+        Tap::off()
+    };
+    wire.note(|record| record.event.streaming = Some(fields::is_event_stream(&head.headers)));
     fields::towards_client(&mut head.headers);
-    head.headers.entry(fields::X_REQUEST_ID).or_insert_with(|| request_id.clone());
+    head.headers
+        .entry(fields::X_REQUEST_ID)
+        .or_insert_with(|| request_id.clone());
     head.version = Version::HTTP_11;
     wire.note(|record| record.event.status = Some(head.status.as_u16()));
 
     if let Some((stream, early)) = tunnel {
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers
+            .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = switched_to {
             head.headers.insert(header::UPGRADE, protocol);
         }
@@ -97,7 +125,10 @@ pub async fn forward(
         return Ok(Response::from_parts(head, AnswerBody::own("")));
     }
     let close_delimited = client_version == Version::HTTP_10 && body.size_hint().exact().is_none();
-    let origin = Origin { name: engine.name(), idle_timeout: upstream.idle_timeout };
+    let origin = Origin {
+        name: engine.name(),
+        idle_timeout: upstream.idle_timeout,
+    };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))
 }
@@ -119,7 +150,9 @@ fn refuse_codings(head: &Parts) -> Result<(), Fault> {
 /// The protocol that the client wants to switch to, if it wants to and may.
 fn upgrade_of(head: &Parts) -> Option<HeaderValue> {
     let wanted = head.version == Version::HTTP_11 && fields::wants_upgrade(&head.headers);
-    wanted.then(|| head.headers.get(header::UPGRADE).cloned()).flatten()
+    wanted
+        .then(|| head.headers.get(header::UPGRADE).cloned())
+        .flatten()
 }
 
 /// Lets interim answers through to the client.

@@ -30,7 +30,12 @@ impl Interim {
         }
         let mut fields = fields.clone();
         fields::towards_client(&mut fields);
-        let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\n",
+            status.as_str(),
+            status.canonical_reason().unwrap_or_default()
+        )
+        .into_bytes();
         for (name, value) in &fields {
             head.extend_from_slice(name.as_str().as_bytes());
             head.extend_from_slice(b": ");
@@ -47,8 +52,8 @@ impl Interim {
 
     /// What waits, if anything does.
     pub fn take(&self) -> Option<Vec<u8>> {
-        self.waiting
-            .swap(false, Ordering::Relaxed)
-            .then(|| std::mem::take(&mut *self.heads.lock().expect("nobody panics while holding it")))
+        self.waiting.swap(false, Ordering::Relaxed).then(|| {
+            std::mem::take(&mut *self.heads.lock().expect("nobody panics while holding it"))
+        })
     }
 }

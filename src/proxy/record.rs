@@ -19,7 +19,11 @@ pub struct Record {
 impl Record {
     /// A request that begins now.
     pub fn new(event: RequestEvent) -> Self {
-        Record { event, began: Instant::now(), uploaded: None }
+        Record {
+            event,
+            began: Instant::now(),
+            uploaded: None,
+        }
     }
 
     /// The body whose bytes are counted.

@@ -34,11 +34,18 @@ impl Fault {
         let mut answer = Response::new(AnswerBody::own(self.json()));
         *answer.status_mut() = row.status;
         let fields = answer.headers_mut();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         fields.insert(PROXY_STATUS, self.proxy_status());
         match row.status {
-            StatusCode::UNAUTHORIZED => drop(fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            StatusCode::SERVICE_UNAVAILABLE => drop(fields.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::UNAUTHORIZED => {
+                drop(fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                drop(fields.insert(header::RETRY_AFTER, RETRY_AFTER))
+            }
             _ => {}
         }
         answer
@@ -54,7 +61,12 @@ impl Fault {
 
     fn json(&self) -> Vec<u8> {
         let row = self.row();
-        let inner = Inner { message: &self.message, r#type: row.kind, param: None, code: row.code };
+        let inner = Inner {
+            message: &self.message,
+            r#type: row.kind,
+            param: None,
+            code: row.code,
+        };
         serde_json::to_vec(&Body { error: inner }).expect("strings always serialize")
     }
 

@@ -25,8 +25,13 @@ impl Snapshot {
     /// TLS cannot be set up as configured.
     pub fn new(config: Config) -> Result<Self, TlsError> {
         let dialer = Arc::new(Dialer::new(Arc::clone(&config.upstream))?);
-        let host = HeaderValue::from_str(config.upstream.base_url.authority.as_str()).expect("an authority is visible ASCII");
-        Ok(Snapshot { config, dialer, host })
+        let host = HeaderValue::from_str(config.upstream.base_url.authority.as_str())
+            .expect("an authority is visible ASCII");
+        Ok(Snapshot {
+            config,
+            dialer,
+            host,
+        })
     }
 }
 
@@ -45,7 +50,11 @@ impl Engine {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let pool = Pool::new(Arc::clone(&snapshot.dialer));
         let name = Rc::from(snapshot.config.upstream.name.as_str());
-        Engine { snapshot, pool, name }
+        Engine {
+            snapshot,
+            pool,
+            name,
+        }
     }
 
     /// The upstream.

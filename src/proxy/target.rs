@@ -5,14 +5,37 @@ use http::{Method, Uri};
 
 use super::fault::{Fault, FaultKind};
 
+/// Endpoints whose JSON body names the model (OpenAI's API reference, and
+/// Anthropic's `/messages`).
+const MODEL_ENDPOINTS: [&str; 10] = [
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/embeddings",
+    "/messages",
+    "/moderations",
+    "/audio/speech",
+    "/images/generations",
+    "/rerank",
+    "/score",
+];
+
+/// Endpoints that name it in a form, which is not looked at.
+const MULTIPART_ENDPOINTS: [&str; 4] = [
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/images/edits",
+    "/images/variations",
+];
+
 /// Where a request goes: the base path and the client's own path and query,
 /// not one byte of them re-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     /// In origin form, ready for the upstream.
-    pub at_upstream: PathAndQuery,
+    pub(super) at_upstream: PathAndQuery,
     /// The path below the API's root, `/chat/completions`; picks the endpoint.
-    pub endpoint: String,
+    pub(super) endpoint: String,
 }
 
 impl Target {
@@ -22,10 +45,13 @@ impl Target {
     /// # Errors
     /// A target that is no path (`CONNECT`, `OPTIONS *`), or whose path could
     /// leave the base path.
-    pub fn new(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, Fault> {
+    pub(super) fn new(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, Fault> {
         let path = uri.path();
         if *method == Method::CONNECT || !path.starts_with('/') {
-            return Err(Fault::new(FaultKind::BadTarget, "The request's target must be a path such as /v1/chat/completions."));
+            return Err(Fault::new(
+                FaultKind::BadTarget,
+                "The request's target must be a path such as /v1/chat/completions.",
+            ));
         }
         if climbs(path) {
             return Err(Fault::new(
@@ -37,14 +63,34 @@ impl Target {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
             _ => path,
         };
-        let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+        let query = uri
+            .query()
+            .map_or(String::new(), |query| format!("?{query}"));
         let mut joined = format!("{base_path}{endpoint}{query}");
         if !joined.starts_with('/') {
             joined.insert(0, '/');
         }
-        let at_upstream = PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined))
-            .map_err(|_| Fault::new(FaultKind::BadTarget, "The request's target is not a valid path."))?;
-        Ok(Target { at_upstream, endpoint: endpoint.to_owned() })
+        let at_upstream =
+            PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined)).map_err(|_| {
+                Fault::new(
+                    FaultKind::BadTarget,
+                    "The request's target is not a valid path.",
+                )
+            })?;
+        Ok(Target {
+            at_upstream,
+            endpoint: endpoint.to_owned(),
+        })
+    }
+
+    /// Whether the body names the model, in JSON.
+    pub(super) fn names_model(&self) -> bool {
+        MODEL_ENDPOINTS.contains(&self.endpoint.as_str())
+    }
+
+    /// Whether the answer may tell what was used.
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.names_model() || MULTIPART_ENDPOINTS.contains(&self.endpoint.as_str())
     }
 }
 
@@ -59,7 +105,8 @@ fn climbs(path: &str) -> bool {
     loop {
         let parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
         // Some servers drop `;parameters` of a segment before they resolve it.
-        let mut names = parts.map(|part| part.split(|byte| *byte == b';').next().unwrap_or_default());
+        let mut names =
+            parts.map(|part| part.split(|byte| *byte == b';').next().unwrap_or_default());
         if names.any(|name| name == b"..") {
             return true;
         }
@@ -76,7 +123,11 @@ fn decode(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
     while at < path.len() {
-        let escape = if path[at] == b'%' { path.get(at + 1).zip(path.get(at + 2)) } else { None };
+        let escape = if path[at] == b'%' {
+            path.get(at + 1).zip(path.get(at + 2))
+        } else {
+            None
+        };
         let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
         match escape.and_then(|(high, low)| Some(digit(*high)? << 4 | digit(*low)?)) {
             Some(byte) => {
@@ -98,7 +149,9 @@ mod tests {
 
     fn target(path: &str, base: &str) -> Result<String, FaultKind> {
         let uri: Uri = path.parse().expect("a URI");
-        Target::new(&Method::GET, &uri, base).map(|target| target.at_upstream.to_string()).map_err(|fault| fault.kind)
+        Target::new(&Method::GET, &uri, base)
+            .map(|target| target.at_upstream.to_string())
+            .map_err(|fault| fault.kind)
     }
 
     #[test]
@@ -114,7 +167,14 @@ mod tests {
 
     #[test]
     fn path_and_query_keep_their_bytes() {
-        for path in ["/files/a%20b%2Fc", "/x?q=%7B%22a%22%3A1%7D&&=&b=a+b", "/a//b/./c;d=e", "/x?../..", "/a...b/..c/d..", "/%E2%82%AC?%zz"] {
+        for path in [
+            "/files/a%20b%2Fc",
+            "/x?q=%7B%22a%22%3A1%7D&&=&b=a+b",
+            "/a//b/./c;d=e",
+            "/x?../..",
+            "/a...b/..c/d..",
+            "/%E2%82%AC?%zz",
+        ] {
             assert_eq!(target(path, "/v1"), Ok(format!("/v1{path}")));
         }
     }
@@ -122,8 +182,23 @@ mod tests {
     #[test]
     fn no_form_of_dot_dot_leaves_the_base_path() {
         for path in [
-            "/..", "/../x", "/a/../b", "/a/..", "/%2e%2e/x", "/%2E./x", "/.%2e", "/a%2f..%2fb", "/a%2F%2e%2e", "/..%5cx", "/a%5C..",
-            "/%252e%252e/x", "/%25252e./x", "/..;/x", "/..;a=b/x", "/%2e%2e%3bx/y", "/v1/../admin",
+            "/..",
+            "/../x",
+            "/a/../b",
+            "/a/..",
+            "/%2e%2e/x",
+            "/%2E./x",
+            "/.%2e",
+            "/a%2f..%2fb",
+            "/a%2F%2e%2e",
+            "/..%5cx",
+            "/a%5C..",
+            "/%252e%252e/x",
+            "/%25252e./x",
+            "/..;/x",
+            "/..;a=b/x",
+            "/%2e%2e%3bx/y",
+            "/v1/../admin",
         ] {
             assert_eq!(target(path, "/v1"), Err(FaultKind::BadTarget), "{path}");
         }
@@ -135,7 +210,9 @@ mod tests {
         assert!(Target::new(&Method::OPTIONS, &asterisk, "/v1").is_err());
         let authority: Uri = "example.org:443".parse().expect("authority form");
         assert!(Target::new(&Method::CONNECT, &authority, "/v1").is_err());
-        let absolute: Uri = "http://anything/v1/models?x".parse().expect("absolute form");
+        let absolute: Uri = "http://anything/v1/models?x"
+            .parse()
+            .expect("absolute form");
         let target = Target::new(&Method::GET, &absolute, "/v1").expect("absolute form has a path");
         assert_eq!(target.at_upstream, "/v1/models?x");
     }

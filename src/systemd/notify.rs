@@ -33,7 +33,11 @@ impl Notify {
     /// The drain begins; it may take `at_most`.
     pub fn stopping(&self, status: &str, at_most: Duration) {
         let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
-        self.send(&[NotifyState::Stopping, NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(micros)]);
+        self.send(&[
+            NotifyState::Stopping,
+            NotifyState::Status(status),
+            NotifyState::ExtendTimeoutUsec(micros),
+        ]);
     }
 
     /// What `systemctl status` shows.

@@ -7,7 +7,6 @@ use std::os::unix::net::UnixListener;
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 
-
 /// Names under which a socket for clients may come: ours, the name systemd
 /// gives where the unit sets none, and sd_listen_fds's own for a manager that
 /// names nothing (systemd-socket-activate).
@@ -25,7 +24,11 @@ pub struct SocketError {
 
 impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the socket \"{}\" passed by the service manager cannot be used: {}", self.name, self.reason)
+        write!(
+            f,
+            "the socket \"{}\" passed by the service manager cannot be used: {}",
+            self.name, self.reason
+        )
     }
 }
 
@@ -54,25 +57,39 @@ pub enum PassedSocket {
 /// # Errors
 /// A descriptor with an unknown name, or that is no listening stream socket.
 pub fn passed() -> Result<Vec<Passed>, SocketError> {
-    let broken = |reason: String| SocketError { name: "LISTEN_FDS".into(), reason };
+    let broken = |reason: String| SocketError {
+        name: "LISTEN_FDS".into(),
+        reason,
+    };
     // The names first: listenfd takes the variables away.
     let names: Vec<String> = sd_notify::listen_fds_with_names()
         .map_err(|error| broken(error.to_string()))?
         .map(|(_, name)| name)
         .collect();
     let mut descriptors = ListenFd::from_env();
-    names.into_iter().enumerate().map(|(index, name)| take(&mut descriptors, index, name)).collect()
+    names
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| take(&mut descriptors, index, name))
+        .collect()
 }
 
 fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed, SocketError> {
-    let unusable = |reason: &str| SocketError { name: name.clone(), reason: reason.to_owned() };
+    let unusable = |reason: &str| SocketError {
+        name: name.clone(),
+        reason: reason.to_owned(),
+    };
     if !CLIENT_SOCKETS.contains(&name.as_str()) {
         return Err(unusable(
             "no socket of that name is known here; set FileDescriptorName=upstreamd in its .socket unit, \
              or take the unit out of Sockets=",
         ));
     }
-    let not_listening = || unusable("it is no listening stream socket; use ListenStream= with Accept=no in its .socket unit");
+    let not_listening = || {
+        unusable(
+            "it is no listening stream socket; use ListenStream= with Accept=no in its .socket unit",
+        )
+    };
     // What turns out to be no TCP socket is left in its place by listenfd.
     let socket = match descriptors.take_tcp_listener(index) {
         Ok(tcp) => PassedSocket::Tcp(tcp.ok_or_else(not_listening)?),
@@ -85,5 +102,9 @@ fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed
         PassedSocket::Tcp(tcp) => socket_acceptconn(tcp),
         PassedSocket::Unix(unix) => socket_acceptconn(unix),
     };
-    if listening.unwrap_or(false) { Ok(Passed { name, socket }) } else { Err(not_listening()) }
+    if listening.unwrap_or(false) {
+        Ok(Passed { name, socket })
+    } else {
+        Err(not_listening())
+    }
 }

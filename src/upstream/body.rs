@@ -27,7 +27,10 @@ impl AnswerBody {
     }
 
     /// The next piece, as soon as one is there.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         match &mut self.0 {
             Carrier::Http1(body) => body.poll_frame(cx),
             Carrier::Http2(body) => body.poll_frame(cx),

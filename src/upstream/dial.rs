@@ -59,9 +59,18 @@ impl Dialer {
             let settings = tls::settings(&upstream.tls)?;
             let both: [&[u8]; 2] = [b"h2", b"http/1.1"];
             tls_http1 = Some(tls::offering(&settings, &both[1..]));
-            tls = if upstream.http2 { Some(tls::offering(&settings, &both)) } else { tls_http1.clone() };
+            tls = if upstream.http2 {
+                Some(tls::offering(&settings, &both))
+            } else {
+                tls_http1.clone()
+            };
         }
-        Ok(Dialer { upstream, uri, tls, tls_http1 })
+        Ok(Dialer {
+            upstream,
+            uri,
+            tls,
+            tls_http1,
+        })
     }
 
     /// The upstream this one dials.
@@ -71,12 +80,19 @@ impl Dialer {
 
     /// Opens a connection within `connect_timeout`; `upgrade` asks for HTTP/1.1.
     pub(super) async fn dial(&self, upgrade: bool) -> Result<Dialled, Failure> {
-        let tcp = Tcp { upstream: Arc::clone(&self.upstream), reached: Arc::default() };
+        let tcp = Tcp {
+            upstream: Arc::clone(&self.upstream),
+            reached: Arc::default(),
+        };
         let reached = Arc::clone(&tcp.reached);
         let settings = if upgrade { &self.tls_http1 } else { &self.tls };
         let connecting = async {
             match settings {
-                Some(settings) => HttpsConnector::from((tcp, Arc::clone(settings))).call(self.uri.clone()).await,
+                Some(settings) => {
+                    HttpsConnector::from((tcp, Arc::clone(settings)))
+                        .call(self.uri.clone())
+                        .await
+                }
                 None => {
                     let mut tcp = tcp;
                     Ok(tcp.call(self.uri.clone()).await?.into())
@@ -93,7 +109,11 @@ impl Dialer {
         let address = address.expect("a connected stream has reached its address");
         let prior_knowledge = settings.is_none() && self.upstream.http2 && !upgrade;
         let http2 = prior_knowledge || stream.negotiated_http2();
-        Ok(Dialled { stream, address, http2 })
+        Ok(Dialled {
+            stream,
+            address,
+            http2,
+        })
     }
 }
 
@@ -121,16 +141,29 @@ impl Service<Uri> for Tcp {
             let url = &upstream.base_url;
             let addresses: Vec<_> = lookup_host((url.host.as_str(), url.port))
                 .await
-                .map_err(|error| Failure::new(FailureKind::Dns, None, format!("{} cannot be resolved: {error}", url.host)))?
+                .map_err(|error| {
+                    Failure::new(
+                        FailureKind::Dns,
+                        None,
+                        format!("{} cannot be resolved: {error}", url.host),
+                    )
+                })?
                 .collect();
-            let (stream, address) = happy_eyeballs::connect(addresses).await.map_err(|(error, address)| {
-                let kind = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => FailureKind::Refused,
-                    io::ErrorKind::TimedOut => FailureKind::ConnectTimeout,
-                    _ => FailureKind::Unreachable,
-                };
-                Failure::new(kind, address, format!("{} cannot be reached: {error}", url.host))
-            })?;
+            let (stream, address) =
+                happy_eyeballs::connect(addresses)
+                    .await
+                    .map_err(|(error, address)| {
+                        let kind = match error.kind() {
+                            io::ErrorKind::ConnectionRefused => FailureKind::Refused,
+                            io::ErrorKind::TimedOut => FailureKind::ConnectTimeout,
+                            _ => FailureKind::Unreachable,
+                        };
+                        Failure::new(
+                            kind,
+                            address,
+                            format!("{} cannot be reached: {error}", url.host),
+                        )
+                    })?;
             // A chunk must not wait for the acknowledgement of the one before.
             // If it fails the connection is dead, which the next write says.
             let _ = stream.set_nodelay(true);
@@ -147,22 +180,41 @@ fn failure(error: &(dyn Error + Send + Sync + 'static), address: Option<SocketAd
     let tls = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<io::Error>().map_or(Some(inner as &(dyn Error + 'static)), |inner| {
-            inner.get_ref().map(|inner| inner as &(dyn Error + 'static))
-        }))
+        .and_then(|inner| {
+            inner
+                .downcast_ref::<io::Error>()
+                .map_or(Some(inner as &(dyn Error + 'static)), |inner| {
+                    inner.get_ref().map(|inner| inner as &(dyn Error + 'static))
+                })
+        })
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let kind = match tls {
         Some(rustls::Error::InvalidCertificate(_)) => FailureKind::Certificate,
         Some(rustls::Error::AlertReceived(_)) => FailureKind::TlsAlert,
         _ => FailureKind::TlsProtocol,
     };
-    Failure::new(kind, address, format!("TLS handshake failed: {}", chain(error)))
+    Failure::new(
+        kind,
+        address,
+        format!("TLS handshake failed: {}", chain(error)),
+    )
 }
 
 fn too_late(upstream: &checked::Upstream, address: Option<SocketAddr>) -> Failure {
     let after = upstream.connect_timeout;
     match address {
-        None => Failure::new(FailureKind::ConnectTimeout, None, format!("no TCP connection to {} within {after:?}", upstream.base_url.host)),
-        Some(_) => Failure::new(FailureKind::HandshakeTimeout, address, format!("no end of the TLS handshake within {after:?}")),
+        None => Failure::new(
+            FailureKind::ConnectTimeout,
+            None,
+            format!(
+                "no TCP connection to {} within {after:?}",
+                upstream.base_url.host
+            ),
+        ),
+        Some(_) => Failure::new(
+            FailureKind::HandshakeTimeout,
+            address,
+            format!("no end of the TLS handshake within {after:?}"),
+        ),
     }
 }

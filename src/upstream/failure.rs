@@ -54,8 +54,16 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    pub(super) fn new(kind: FailureKind, address: Option<SocketAddr>, detail: impl Into<String>) -> Self {
-        Failure { kind, address, detail: detail.into() }
+    pub(super) fn new(
+        kind: FailureKind,
+        address: Option<SocketAddr>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Failure {
+            kind,
+            address,
+            detail: detail.into(),
+        }
     }
 
     /// Reads an error of hyper's client side.
@@ -66,7 +74,11 @@ impl Failure {
             FailureKind::HeadTooLarge
         } else if error.is_parse() {
             FailureKind::Protocol
-        } else if error.is_incomplete_message() || is_io(error) || error.is_closed() || error.is_canceled() {
+        } else if error.is_incomplete_message()
+            || is_io(error)
+            || error.is_closed()
+            || error.is_canceled()
+        {
             FailureKind::Incomplete
         } else {
             FailureKind::Protocol
@@ -102,7 +114,9 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let this = next?;

@@ -17,7 +17,9 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// The last address that failed, with its error.
-pub(super) async fn connect(addresses: Vec<SocketAddr>) -> Result<(TcpStream, SocketAddr), (io::Error, Option<SocketAddr>)> {
+pub(super) async fn connect(
+    addresses: Vec<SocketAddr>,
+) -> Result<(TcpStream, SocketAddr), (io::Error, Option<SocketAddr>)> {
     let mut waiting = interleave(addresses).into_iter();
     let mut attempts = JoinSet::new();
     let mut failed = (io::Error::from(io::ErrorKind::AddrNotAvailable), None);
@@ -49,7 +51,9 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> Result<(TcpStream, So
 /// RFC 8305, section 4: alternate between the families.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut one, mut other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut one, mut other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
     let mut mixed = Vec::with_capacity(one.len() + other.len());
     let (mut one, mut other) = (one.drain(..), other.drain(..));
     loop {
@@ -78,15 +82,28 @@ mod tests {
 
     #[test]
     fn a_refused_address_lets_the_next_one_answer() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async {
-            let refused = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let refused = std::net::TcpListener::bind("127.0.0.1:0")
+                .expect("a port")
+                .local_addr()
+                .expect("bound");
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("a port");
             let good = listener.local_addr().expect("bound");
-            let (_, reached) = connect(vec![refused, good]).await.expect("the second address listens");
+            let (_, reached) = connect(vec![refused, good])
+                .await
+                .expect("the second address listens");
             assert_eq!(reached, good);
             let (error, at) = connect(vec![refused]).await.expect_err("nobody listens");
-            assert_eq!((error.kind(), at), (io::ErrorKind::ConnectionRefused, Some(refused)));
+            assert_eq!(
+                (error.kind(), at),
+                (io::ErrorKind::ConnectionRefused, Some(refused))
+            );
         });
     }
 }

@@ -20,11 +20,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use super::dial::Dialled;
 use super::failure::Failure;
+use super::pool::Shelf;
 use super::request::{Request, RequestBody};
 use super::stream::Stream;
-use super::dial::Dialled;
-use super::pool::Shelf;
 
 /// The largest head of an answer, and the most that is read ahead of a client
 /// that does not read. Twice the 64 KiB that large upstreams send.
@@ -52,14 +52,23 @@ pub(super) struct Refusal {
 
 impl Connection {
     pub(super) async fn open(dialled: Dialled) -> Result<Box<Self>, Failure> {
-        let Dialled { stream, address, .. } = dialled;
+        let Dialled {
+            stream, address, ..
+        } = dialled;
         let bytes_read = stream.bytes_read();
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::from_hyper(&error, address))?;
-        Ok(Box::new(Connection { sender, driver, ended: false, bytes_read, address, idle_since: Instant::now() }))
+        Ok(Box::new(Connection {
+            sender,
+            driver,
+            ended: false,
+            bytes_read,
+            address,
+            idle_since: Instant::now(),
+        }))
     }
 
     /// Whether a request may be sent: the upstream has neither closed nor said
@@ -69,7 +78,10 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn exchange(mut self: Box<Self>, request: Request) -> Result<(Response<Incoming>, Box<Self>), Refusal> {
+    pub(super) async fn exchange(
+        mut self: Box<Self>,
+        request: Request,
+    ) -> Result<(Response<Incoming>, Box<Self>), Refusal> {
         let before = self.bytes_read.get();
         // The request is queued by the call itself; the future only waits.
         let mut answer = pin!(self.sender.try_send_request(request.into_http()));
@@ -91,7 +103,11 @@ impl Connection {
                     Request { head, body }
                 });
                 let failure = Failure::from_hyper(&lost.into_error(), self.address);
-                Err(Refusal { failure, silent: self.bytes_read.get() == before, unsent })
+                Err(Refusal {
+                    failure,
+                    silent: self.bytes_read.get() == before,
+                    unsent,
+                })
             }
         }
     }
@@ -107,7 +123,11 @@ impl Connection {
         if !self.ended && Pin::new(&mut self.driver).poll(cx).is_ready() {
             self.ended = true;
         }
-        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+        if self.ended {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -121,12 +141,20 @@ pub(super) struct Http1Body {
 
 impl Http1Body {
     pub(super) fn new(incoming: Incoming, connection: Box<Connection>, shelf: Rc<Shelf>) -> Self {
-        Http1Body { incoming, connection: Some(connection), shelf }
+        Http1Body {
+            incoming,
+            connection: Some(connection),
+            shelf,
+        }
     }
 
     /// The empty body of an answer whose connection was taken for a tunnel.
     pub(super) fn ended(incoming: Incoming, shelf: Rc<Shelf>) -> Self {
-        Http1Body { incoming, connection: None, shelf }
+        Http1Body {
+            incoming,
+            connection: None,
+            shelf,
+        }
     }
 
     pub(super) fn size_hint(&self) -> http_body::SizeHint {
@@ -137,13 +165,19 @@ impl Http1Body {
         self.incoming.is_end_stream()
     }
 
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         // The channel between the connection and its body needs no waker: both
         // ends are polled here, one after the other.
         let mut from_driver = Context::from_waker(Waker::noop());
         let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
         if polled.is_pending() {
-            let connection = self.connection.as_mut().expect("the connection is kept until the body has ended");
+            let connection = self
+                .connection
+                .as_mut()
+                .expect("the connection is kept until the body has ended");
             let _ = connection.drive(cx);
             polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
         }
@@ -155,7 +189,10 @@ impl Http1Body {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let connection = self.connection.take().expect("the connection is kept until the body has ended");
+                let connection = self
+                    .connection
+                    .take()
+                    .expect("the connection is kept until the body has ended");
                 Poll::Ready(Some(Err(Failure::from_hyper(&error, connection.address))))
             }
         }

@@ -62,8 +62,13 @@ impl Drop for Seat {
 }
 
 impl Connection {
-    pub(super) async fn open(dialled: Dialled, settings_timeout: Duration) -> Result<Rc<Self>, Failure> {
-        let Dialled { stream, address, .. } = dialled;
+    pub(super) async fn open(
+        dialled: Dialled,
+        settings_timeout: Duration,
+    ) -> Result<Rc<Self>, Failure> {
+        let Dialled {
+            stream, address, ..
+        } = dialled;
         let (sender, driver) = http2::Builder::new(Local)
             .timer(TokioTimer::new())
             // No stream before the peer has said how many it takes: queued
@@ -76,13 +81,32 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::from_hyper(&error, address))?;
-        let load = Rc::new(Load { running: Cell::new(0), limit: Cell::new(0), settled: Notify::new() });
-        spawn_local(Driver { driver, load: Rc::clone(&load) });
+        let load = Rc::new(Load {
+            running: Cell::new(0),
+            limit: Cell::new(0),
+            settled: Notify::new(),
+        });
+        spawn_local(Driver {
+            driver,
+            load: Rc::clone(&load),
+        });
         let settled = load.settled.notified();
         match timeout(settings_timeout, settled).await {
-            Ok(()) if load.limit.get() > 0 => Ok(Rc::new(Connection { sender, load, address })),
-            Ok(()) => Err(Failure::new(FailureKind::Protocol, Some(address), "HTTP/2 allows no streams, or ended at once")),
-            Err(_elapsed) => Err(Failure::new(FailureKind::HandshakeTimeout, Some(address), "no HTTP/2 SETTINGS came")),
+            Ok(()) if load.limit.get() > 0 => Ok(Rc::new(Connection {
+                sender,
+                load,
+                address,
+            })),
+            Ok(()) => Err(Failure::new(
+                FailureKind::Protocol,
+                Some(address),
+                "HTTP/2 allows no streams, or ended at once",
+            )),
+            Err(_elapsed) => Err(Failure::new(
+                FailureKind::HandshakeTimeout,
+                Some(address),
+                "no HTTP/2 SETTINGS came",
+            )),
         }
     }
 
@@ -99,7 +123,12 @@ impl Connection {
         Some(Seat(Rc::clone(&self.load)))
     }
 
-    pub(super) async fn exchange(&self, seat: Seat, mut request: Request, url: &BaseUrl) -> Result<(Response<Incoming>, Seat), Refusal> {
+    pub(super) async fn exchange(
+        &self,
+        seat: Seat,
+        mut request: Request,
+        url: &BaseUrl,
+    ) -> Result<(Response<Incoming>, Seat), Refusal> {
         address_to(url, &mut request);
         let mut sender = self.sender.clone();
         match sender.try_send_request(request.into_http()).await {
@@ -112,7 +141,11 @@ impl Connection {
                 let failure = Failure::from_hyper(&lost.into_error(), self.address);
                 // Other streams share the bytes, so nothing can be told from
                 // them; only a request that was never begun is sent again.
-                Err(Refusal { failure, silent: false, unsent })
+                Err(Refusal {
+                    failure,
+                    silent: false,
+                    unsent,
+                })
             }
         }
     }
@@ -127,7 +160,8 @@ fn address_to(url: &BaseUrl, request: &mut Request) {
     let mut parts = std::mem::take(&mut request.head.uri).into_parts();
     parts.scheme = Some(url.scheme.clone());
     parts.authority = Some(url.authority.clone());
-    request.head.uri = Uri::from_parts(parts).expect("an origin-form target with scheme and authority is a URI");
+    request.head.uri =
+        Uri::from_parts(parts).expect("an origin-form target with scheme and authority is a URI");
     request.head.headers.remove(http::header::HOST);
     request.head.version = http::Version::HTTP_2;
 }
@@ -176,7 +210,11 @@ pub(super) struct Http2Body {
 
 impl Http2Body {
     pub(super) fn new(incoming: Incoming, address: SocketAddr, seat: Seat) -> Self {
-        Http2Body { incoming, address, _seat: seat }
+        Http2Body {
+            incoming,
+            address,
+            _seat: seat,
+        }
     }
 
     pub(super) fn size_hint(&self) -> http_body::SizeHint {
@@ -187,10 +225,13 @@ impl Http2Body {
         self.incoming.is_end_stream()
     }
 
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let address = self.address;
-        Pin::new(&mut self.incoming)
-            .poll_frame(cx)
-            .map(|frame| frame.map(|frame| frame.map_err(|error| Failure::from_hyper(&error, address))))
+        Pin::new(&mut self.incoming).poll_frame(cx).map(|frame| {
+            frame.map(|frame| frame.map_err(|error| Failure::from_hyper(&error, address)))
+        })
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::deadline::within;
-use super::dial::{Dialled, Dialer};
+use super::dial::{Dialer, Dialled};
 use super::http1::{self, Http1Body, Refusal};
 use super::http2::{self, Http2Body};
 use super::request::Request;
@@ -54,8 +54,16 @@ pub struct Effort {
 impl Pool {
     /// An empty pool over `dialer`.
     pub fn new(dialer: Arc<Dialer>) -> Self {
-        let shelf = Rc::new(Shelf { idle: RefCell::default(), most: dialer.upstream().pool_max_idle });
-        Pool { dialer, shelf, shared: RefCell::default(), opening: Semaphore::new(1) }
+        let shelf = Rc::new(Shelf {
+            idle: RefCell::default(),
+            most: dialer.upstream().pool_max_idle,
+        });
+        Pool {
+            dialer,
+            shelf,
+            shared: RefCell::default(),
+            opening: Semaphore::new(1),
+        }
     }
 
     /// Sends `request` and waits for the head of its answer.
@@ -75,7 +83,9 @@ impl Pool {
             return self.send_shared(again, effort).await;
         }
         let dialled = self.dial(false, effort).await?;
-        self.send_on(http1::Connection::open(dialled).await?, again, effort).await.map_err(|refusal| refusal.failure)
+        self.send_on(http1::Connection::open(dialled).await?, again, effort)
+            .await
+            .map_err(|refusal| refusal.failure)
     }
 
     /// Sends a request to switch protocols, on a connection of its own. Where
@@ -83,21 +93,35 @@ impl Pool {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn upgrade(&self, request: Request, effort: &mut Effort) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
+    pub async fn upgrade(
+        &self,
+        request: Request,
+        effort: &mut Effort,
+    ) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
         let dialled = self.dial(true, effort).await?;
         let connection = http1::Connection::open(dialled).await?;
         effort.begin(connection.address);
         let upload = request.body.upload();
         let address = connection.address;
-        let (response, connection) = within(self.dialer.upstream(), &upload, connection.exchange(request))
-            .await
-            .map_err(|kind| self.silence(kind, address))?
-            .map_err(|refusal| refusal.failure)?;
+        let (response, connection) = within(
+            self.dialer.upstream(),
+            &upload,
+            connection.exchange(request),
+        )
+        .await
+        .map_err(|kind| self.silence(kind, address))?
+        .map_err(|refusal| refusal.failure)?;
         let (head, incoming) = response.into_parts();
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             let stream = connection.into_stream().await;
             let none = Http1Body::ended(incoming, Rc::clone(&self.shelf));
-            return Ok((Answer { head, body: AnswerBody::http1(none) }, Some(stream)));
+            return Ok((
+                Answer {
+                    head,
+                    body: AnswerBody::http1(none),
+                },
+                Some(stream),
+            ));
         }
         let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
         Ok((Answer { head, body }, None))
@@ -107,7 +131,9 @@ impl Pool {
     pub fn sweep(&self) {
         let kept = self.dialer.upstream().pool_idle_timeout;
         self.shelf.sweep(kept);
-        self.shared.borrow_mut().retain(|connection| !connection.is_closed());
+        self.shared
+            .borrow_mut()
+            .retain(|connection| !connection.is_closed());
     }
 
     /// Tries the idle connection that was used last.
@@ -118,35 +144,62 @@ impl Pool {
         let copy = request.copy();
         match self.send_on(connection, request, effort).await {
             Ok(answer) => Ok(Outcome::Answered(answer)),
-            Err(Refusal { unsent: Some(request), .. }) => Ok(Outcome::Unanswered(request)),
-            Err(Refusal { failure, silent: true, unsent: None }) if failure.kind == FailureKind::Incomplete => {
+            Err(Refusal {
+                unsent: Some(request),
+                ..
+            }) => Ok(Outcome::Unanswered(request)),
+            Err(Refusal {
+                failure,
+                silent: true,
+                unsent: None,
+            }) if failure.kind == FailureKind::Incomplete => {
                 copy.map(Outcome::Unanswered).ok_or(failure)
             }
             Err(refusal) => Err(refusal.failure),
         }
     }
 
-    async fn send_on(&self, connection: Box<http1::Connection>, request: Request, effort: &mut Effort) -> Result<Answer, Refusal> {
+    async fn send_on(
+        &self,
+        connection: Box<http1::Connection>,
+        request: Request,
+        effort: &mut Effort,
+    ) -> Result<Answer, Refusal> {
         effort.begin(connection.address);
         let upload = request.body.upload();
         let address = connection.address;
-        let (response, connection) = within(self.dialer.upstream(), &upload, connection.exchange(request))
-            .await
-            .map_err(|kind| Refusal { failure: self.silence(kind, address), silent: false, unsent: None })??;
+        let (response, connection) = within(
+            self.dialer.upstream(),
+            &upload,
+            connection.exchange(request),
+        )
+        .await
+        .map_err(|kind| Refusal {
+            failure: self.silence(kind, address),
+            silent: false,
+            unsent: None,
+        })??;
         let (head, incoming) = response.into_parts();
         let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
         Ok(Answer { head, body })
     }
 
     /// Sends over HTTP/2, or over HTTP/1.1 where the upstream chose that.
-    async fn send_shared(&self, mut request: Request, effort: &mut Effort) -> Result<Answer, Failure> {
+    async fn send_shared(
+        &self,
+        mut request: Request,
+        effort: &mut Effort,
+    ) -> Result<Answer, Failure> {
         // A connection that is going away gives a request back unsent; twice is
         // bad luck, more is an upstream that takes none.
         let mut chances = 3;
         loop {
             let (connection, seat) = match self.seat(effort).await? {
                 Place::Http1(connection) => {
-                    return self.send_on(connection, request, effort).await.map_err(|refusal| refusal.failure);
+                    return self
+                        .send_on(connection, request, effort)
+                        .await
+                        .map_err(|refusal| refusal.failure);
                 }
                 Place::Http2(connection, seat) => (connection, seat),
             };
@@ -160,7 +213,10 @@ impl Pool {
                     let body = AnswerBody::http2(Http2Body::new(incoming, address, seat));
                     return Ok(Answer { head, body });
                 }
-                Ok(Err(Refusal { unsent: Some(again), .. })) if chances > 1 => {
+                Ok(Err(Refusal {
+                    unsent: Some(again),
+                    ..
+                })) if chances > 1 => {
                     chances -= 1;
                     request = again;
                 }
@@ -174,7 +230,11 @@ impl Pool {
         if let Some(place) = self.free_seat() {
             return Ok(place);
         }
-        let _turn = self.opening.acquire().await.expect("the semaphore is never closed");
+        let _turn = self
+            .opening
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         if let Some(place) = self.free_seat() {
             return Ok(place);
         }
@@ -182,15 +242,20 @@ impl Pool {
         if !dialled.http2 {
             return Ok(Place::Http1(http1::Connection::open(dialled).await?));
         }
-        let connection = http2::Connection::open(dialled, self.dialer.upstream().connect_timeout).await?;
-        let seat = connection.seat().expect("a new connection has room for a stream");
+        let connection =
+            http2::Connection::open(dialled, self.dialer.upstream().connect_timeout).await?;
+        let seat = connection
+            .seat()
+            .expect("a new connection has room for a stream");
         self.shared.borrow_mut().push(Rc::clone(&connection));
         Ok(Place::Http2(connection, seat))
     }
 
     fn free_seat(&self) -> Option<Place> {
         let shared = self.shared.borrow();
-        shared.iter().find_map(|connection| Some(Place::Http2(Rc::clone(connection), connection.seat()?)))
+        shared
+            .iter()
+            .find_map(|connection| Some(Place::Http2(Rc::clone(connection), connection.seat()?)))
     }
 
     async fn dial(&self, upgrade: bool, effort: &mut Effort) -> Result<Dialled, Failure> {
@@ -207,7 +272,10 @@ impl Pool {
     fn silence(&self, kind: FailureKind, address: SocketAddr) -> Failure {
         let upstream = self.dialer.upstream();
         let detail = match kind {
-            FailureKind::WriteTimeout => format!("took no byte of the request for {:?}", upstream.idle_timeout),
+            FailureKind::WriteTimeout => format!(
+                "took no byte of the request for {:?}",
+                upstream.idle_timeout
+            ),
             _ => format!("no answer within {:?}", upstream.response_timeout),
         };
         Failure::new(kind, Some(address), detail)
@@ -258,6 +326,8 @@ impl Shelf {
 
     fn sweep(&self, kept: Duration) {
         let mut cx = Context::from_waker(Waker::noop());
-        self.idle.borrow_mut().retain_mut(|connection| connection.idle_since.elapsed() < kept && connection.is_ready(&mut cx));
+        self.idle.borrow_mut().retain_mut(|connection| {
+            connection.idle_since.elapsed() < kept && connection.is_ready(&mut cx)
+        });
     }
 }

@@ -27,14 +27,21 @@ impl Request {
     pub fn on_interim(&mut self, interim: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) {
         // hyper keeps the callback among the extensions of a whole request.
         let mut carrier = http::Request::new(());
-        hyper::ext::on_informational(&mut carrier, move |head| interim(head.status(), head.headers()));
-        self.head.extensions.extend(std::mem::take(carrier.extensions_mut()));
+        hyper::ext::on_informational(&mut carrier, move |head| {
+            interim(head.status(), head.headers())
+        });
+        self.head
+            .extensions
+            .extend(std::mem::take(carrier.extensions_mut()));
     }
 
     /// The same request once more, where that is possible: a body that streams
     /// through is gone once a byte of it was sent.
     pub(super) fn copy(&self) -> Option<Request> {
-        Some(Request { head: self.head.clone(), body: self.body.copy()? })
+        Some(Request {
+            head: self.head.clone(),
+            body: self.body.copy()?,
+        })
     }
 
     pub(super) fn into_http(self) -> http::Request<RequestBody> {
@@ -112,7 +119,9 @@ impl BodyFault {
         while let Some(inner) = source {
             if let Some(io) = inner.downcast_ref::<std::io::Error>() {
                 return match io.kind() {
-                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => BodyFault::Malformed,
+                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
+                        BodyFault::Malformed
+                    }
                     _ => BodyFault::ClientGone,
                 };
             }
@@ -136,16 +145,31 @@ impl RequestBody {
     /// A body that passes through unread; `timeout` bounds the client's silence.
     pub fn passing(incoming: Incoming, timeout: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + timeout));
-        RequestBody::of(Source::Passing(Box::new(Passing { incoming, timeout, timer, timing: true })))
+        RequestBody::of(Source::Passing(Box::new(Passing {
+            incoming,
+            timeout,
+            timer,
+            timing: true,
+        })))
     }
 
     fn of(source: Source) -> Self {
         let (state, bytes) = match &source {
-            Source::Whole(whole) => (UploadState::Done, whole.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Whole(whole) => (
+                UploadState::Done,
+                whole.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            ),
             Source::Passing(_) => (UploadState::AwaitingClient, 0),
         };
-        let upload = Upload { state: Cell::new(state), since: Cell::new(Instant::now()), bytes: Cell::new(bytes) };
-        RequestBody { source, upload: Rc::new(upload) }
+        let upload = Upload {
+            state: Cell::new(state),
+            since: Cell::new(Instant::now()),
+            bytes: Cell::new(bytes),
+        };
+        RequestBody {
+            source,
+            upload: Rc::new(upload),
+        }
     }
 
     /// Counts the bytes that were handed over, for the event.
@@ -187,19 +211,30 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyFault;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = &mut *self;
         let passing = match &mut this.source {
-            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Whole(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+            }
             Source::Passing(passing) => passing,
         };
         match Pin::new(&mut passing.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 passing.timing = false;
                 if let Some(data) = frame.data_ref() {
-                    this.upload.bytes.set(this.upload.bytes.get() + data.len() as u64);
+                    this.upload
+                        .bytes
+                        .set(this.upload.bytes.get() + data.len() as u64);
                 }
-                let state = if passing.incoming.is_end_stream() { UploadState::Done } else { UploadState::Sending };
+                let state = if passing.incoming.is_end_stream() {
+                    UploadState::Done
+                } else {
+                    UploadState::Sending
+                };
                 this.upload.reached(state);
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -212,7 +247,10 @@ impl Body for RequestBody {
                 this.upload.state.set(UploadState::AwaitingClient);
                 if !passing.timing {
                     passing.timing = true;
-                    passing.timer.as_mut().reset(Instant::now() + passing.timeout);
+                    passing
+                        .timer
+                        .as_mut()
+                        .reset(Instant::now() + passing.timeout);
                 }
                 ready!(passing.timer.as_mut().poll(cx));
                 Poll::Ready(Some(Err(BodyFault::ClientSlow)))
@@ -229,7 +267,9 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Source::Passing(passing) => passing.incoming.size_hint(),
         }
     }

@@ -27,7 +27,9 @@ impl fmt::Display for TlsError {
                 "no root certificates to verify the upstream with ({why}): install the package \
                  ca-certificates, or set `ca_file` in [upstream.NAME.tls]"
             ),
-            TlsError::Identity(error) => write!(f, "client_cert and client_key cannot be used: {error}"),
+            TlsError::Identity(error) => {
+                write!(f, "client_cert and client_key cannot be used: {error}")
+            }
             TlsError::Provider(error) => write!(f, "TLS cannot be set up: {error}"),
         }
     }
@@ -70,11 +72,15 @@ fn roots(tls: &checked::Tls) -> Result<RootCertStore, TlsError> {
         // Platform stores often hold a certificate or two that no library can
         // read; those are left out, as every other client does.
         store.add_parsable_certificates(found.certs);
-        why = found
-            .errors
-            .first()
-            .map_or_else(|| "the platform's store is empty".to_owned(), ToString::to_string);
+        why = found.errors.first().map_or_else(
+            || "the platform's store is empty".to_owned(),
+            ToString::to_string,
+        );
     }
     store.add_parsable_certificates(tls.extra_roots.iter().cloned());
-    if store.is_empty() { Err(TlsError::NoRoots(why)) } else { Ok(store) }
+    if store.is_empty() {
+        Err(TlsError::NoRoots(why))
+    } else {
+        Ok(store)
+    }
 }

@@ -50,8 +50,8 @@ impl Daemon {
     #[track_caller]
     pub fn listeners(&self) -> Vec<String> {
         let ready = self.wait_event("ready");
-        let listeners = ready["listeners"].as_array().cloned().unwrap_or_default();
-        let names = listeners.iter().filter_map(Value::as_str);
+        let listeners = ready["listeners"].as_str().unwrap_or_default();
+        let names = listeners.split(" ");
         names.map(str::to_owned).collect()
     }
 
