@@ -155,7 +155,8 @@ impl Passing {
                     self.wire
                         .note(|record| record.event.bytes_out += data.len() as u64);
                 }
-                if self.body.is_end_stream() {
+                // hyper asks for nothing more behind trailers.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.body.release();
                     self.finish();
                 }
