@@ -6,5 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broken_upstream;
+mod refusal;
 mod streaming;
 mod support_selftest;

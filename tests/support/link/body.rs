@@ -29,6 +29,9 @@ impl Link {
             Framing::Empty => Ok(None),
             Framing::Length(left) => self.next_of_length(left),
             Framing::Chunked => self.next_of_chunked(),
+            Framing::UntilClose if !self.early.is_empty() => {
+                Ok(Some((std::mem::take(&mut self.early), String::new())))
+            }
             Framing::UntilClose => self.fill().map(|read| match read {
                 0 => None,
                 _ => Some((std::mem::take(&mut self.early), String::new())),
