@@ -6,7 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backpressure;
 mod broken_upstream;
+mod pool;
 mod refusal;
 mod streaming;
 mod support_selftest;
+mod upgrade;
