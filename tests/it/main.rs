@@ -8,6 +8,7 @@ mod support;
 
 mod backpressure;
 mod broken_upstream;
+mod http2;
 mod pool;
 mod refusal;
 mod streaming;
