@@ -46,7 +46,7 @@ pub(super) struct Refusal {
     pub(super) failure: Failure,
     /// Not one byte came back on this connection since the request began.
     pub(super) silent: bool,
-    /// The request, if none of it was put on the wire.
+    /// The request, if none of it was put on the wire, or none of it was used there.
     pub(super) unsent: Option<Request>,
 }
 

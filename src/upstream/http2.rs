@@ -2,6 +2,7 @@
 //! peer's stream limit asks for.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -120,6 +121,7 @@ impl Connection {
         url: &BaseUrl,
     ) -> Result<(Response<Incoming>, Seat), Refusal> {
         address_to(url, &mut request);
+        let copy = request.copy();
         let mut sender = self.sender.clone();
         match sender.try_send_request(request.into_http()).await {
             Ok(response) => Ok((response, seat)),
@@ -128,9 +130,11 @@ impl Connection {
                     let (head, body) = message.into_parts();
                     Request { head, body }
                 });
-                let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                let lost = lost.into_error();
+                let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&lost)));
+                let failure = Failure::from_hyper(&lost, self.address);
                 // Other streams share the bytes, so nothing can be told from
-                // them; only a request that was never begun is sent again.
+                // them; only a request that was not processed is sent again.
                 Err(Refusal {
                     failure,
                     silent: false,
@@ -142,6 +146,22 @@ impl Connection {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Whether the peer says that it has not begun to process a request: it refused
+/// the stream, or went away before it (RFC 9113, section 8.7).
+fn was_not_processed(error: &hyper::Error) -> bool {
+    let Some(error) = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+    else {
+        return false;
+    };
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => error.is_reset() && error.is_remote(),
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        _ => false,
     }
 }
 
@@ -275,9 +295,22 @@ impl Http2Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let address = self.address;
-        Pin::new(&mut self.incoming).poll_frame(cx).map(|frame| {
-            frame.map(|frame| frame.map_err(|error| Failure::from_hyper(&error, address)))
-        })
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => Poll::Ready(Some(Err(Failure::from_hyper(&error, self.address)))),
+            None if self.has_ended() => Poll::Ready(None),
+            None => Poll::Ready(Some(Err(Failure::new(
+                FailureKind::Incomplete,
+                Some(self.address),
+                "the HTTP/2 stream was reset in the middle of the answer",
+            )))),
+        }
+    }
+
+    /// Whether the end that hyper reports is the answer's. It also reports one
+    /// for a reset without an error, which an upstream may send behind a whole
+    /// answer to tell us to stop the upload (RFC 9113, section 8.1).
+    fn has_ended(&self) -> bool {
+        self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
     }
 }

@@ -201,7 +201,7 @@ impl Pool {
         mut request: Request,
         effort: &mut Effort,
     ) -> Result<Answer, Failure> {
-        // A connection that is going away gives a request back unsent; twice is
+        // A connection that is going away gives a request back unused; twice is
         // bad luck, more is an upstream that takes none.
         let mut chances = 3;
         loop {

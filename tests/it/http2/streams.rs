@@ -86,6 +86,25 @@ fn a_reset_in_the_middle_of_an_answer_is_never_a_clean_end() {
 }
 
 #[test]
+fn an_early_answer_is_whole_though_it_stops_the_upload() {
+    // h2 resets with NO_ERROR what it has answered before all of it came.
+    let upstream = Http2Upstream::start(Settings::default(), |mut exchange| async move {
+        exchange.answer("application/json", r#"{"error":{"message":"too large"}}"#)
+    });
+    let daemon = before(&upstream, "");
+    let mut client = daemon.client();
+    client
+        .write("POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc")
+        .unwrap();
+    let answer = client.answer();
+    assert_eq!(answer.body.json()["error"]["message"], "too large");
+    assert!(answer.body.is_complete());
+    client.close();
+    let event = daemon.wait_request_event();
+    assert_eq!(event["truncated"], false, "{event}");
+}
+
+#[test]
 fn a_reset_before_an_answer_is_a_502() {
     let upstream = Http2Upstream::start(Settings::default(), |mut exchange| async move {
         exchange.reset(Reason::INTERNAL_ERROR);
