@@ -1,1 +1,4 @@
-//! x
+//! upstreamd, the last hop between OpenAI-API clients and their upstream.
+#![forbid(unsafe_code)]
+
+pub mod config;
