@@ -10,14 +10,28 @@
 
 mod base_url;
 pub mod checked;
+mod credentials;
 mod duration;
+mod environment;
+mod errors;
 mod field;
+mod file;
 mod hiding;
 mod limits;
 mod listen;
 mod log;
 mod name;
 mod nearest;
+mod overrides;
+mod place;
+mod problem;
 mod secret;
+mod section;
 mod size;
+mod source;
 mod value;
+mod written;
+
+pub use environment::Environment;
+pub use errors::Errors;
+pub use overrides::Overrides;

@@ -1,0 +1,177 @@
+//! What the environment says about the configuration.
+//!
+//! The variables of the helper that upstreamd replaces, so that its users
+//! change nothing. An empty variable counts as unset: a unit or a compose file
+//! often sets one to nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::listen::Port;
+use super::place::{At, Place};
+use super::problem::{Problem, Problems};
+use super::secret::Secret;
+use super::section::refusal;
+use super::value::Text;
+use super::written::{Client, KeySource, Written};
+
+/// The client that `LITELLM_MASTER_KEY` lets in.
+const LITELLM: &str = "litellm";
+
+/// The variables of a process. Given, and not read where they are needed, so
+/// that a test can say what they are.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn of_this_process() -> Environment {
+        std::env::vars_os().collect()
+    }
+
+    /// The path in the variable `name`, if it is set and not empty.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.set(name).map(PathBuf::from)
+    }
+
+    /// The secret in the variable `name`, if it is set and not empty.
+    ///
+    /// # Errors
+    /// What is wrong with the secret, without it.
+    pub(super) fn secret(&self, name: &str) -> Option<Result<Secret, &'static str>> {
+        self.set(name)
+            .map(|value| Secret::new(value.as_encoded_bytes()))
+    }
+
+    /// Puts what the variables say over what the file says.
+    pub(super) fn apply(&self, written: &mut Written, problems: &mut Problems) {
+        if let Some(port) = self.value::<Port>("PORT", "server.listen", problems) {
+            let address = At::new(port.value.into(), port.place.clone());
+            written.server.listen = Some(At::new(vec![address], port.place));
+        }
+        let base_url = self.value("OPENAI_BASE_URL", "upstream.base_url", problems);
+        let user_agent = self.value("NODE_USER_AGENT", "upstream.user_agent", problems);
+        let keys = self.keys(problems);
+        let places = [
+            base_url.as_ref().map(|at| &at.place),
+            keys.as_ref().map(|at| &at.place),
+            user_agent.as_ref().map(|at| &at.place),
+        ];
+        let place = places.into_iter().flatten().next().cloned();
+        if let Some(upstream) = place.and_then(|place| written.the_upstream(&place)) {
+            upstream.base_url = base_url.or(upstream.base_url.take());
+            upstream.user_agent = user_agent.or(upstream.user_agent.take());
+            upstream.keys = keys.or(upstream.keys.take());
+        }
+        let key = self.key("LITELLM_MASTER_KEY", "client.litellm.key", problems);
+        if let Some(key) = key {
+            let place = key.place.clone();
+            written.clients.insert(
+                LITELLM.to_owned(),
+                Client {
+                    place,
+                    key: Some(key),
+                },
+            );
+        }
+    }
+
+    fn set(&self, name: &str) -> Option<&OsString> {
+        self.0
+            .get(std::ffi::OsStr::new(name))
+            .filter(|value| !value.is_empty())
+    }
+
+    fn text(&self, name: &str, key: &str, problems: &mut Problems) -> Option<&str> {
+        let value = self.set(name)?;
+        if value.to_str().is_none() {
+            problems.add(Problem::new(
+                key,
+                &Place::variable(name),
+                "found bytes that are not UTF-8",
+            ));
+        }
+        value.to_str()
+    }
+
+    fn value<T: Text>(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<T>> {
+        let text = self.text(name, key, problems)?;
+        let place = Place::variable(name);
+        match T::from_text(text) {
+            Ok(value) => Some(At::new(value, place)),
+            Err(wrong) => {
+                problems.add(refusal(key, &place, &wrong, T::EXPECTED));
+                None
+            }
+        }
+    }
+
+    /// `OPENAI_API_KEY`, then those of `OPENAI_API_KEYS`, each once.
+    fn keys(&self, problems: &mut Problems) -> Option<At<Vec<At<KeySource>>>> {
+        const ONE: &str = "OPENAI_API_KEY";
+        const SEVERAL: &str = "OPENAI_API_KEYS";
+        const KEY: &str = "upstream.keys";
+        let mut keys: Vec<_> = self.key(ONE, KEY, problems).into_iter().collect();
+        let list = self.text(SEVERAL, KEY, problems).unwrap_or_default();
+        let parts = list.split(|c: char| c == ',' || c.is_whitespace());
+        for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
+            let name = format!("{SEVERAL}.{}", index + 1);
+            let place = Place::variable(SEVERAL);
+            let key = given(name, part.as_bytes(), KEY, place, problems);
+            keys.extend(key.filter(|key| !keys.iter().any(|other| same(&other.value, &key.value))));
+        }
+        let place = keys.first()?.place.clone();
+        Some(At::new(keys, place))
+    }
+
+    fn key(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<KeySource>> {
+        let value = self.set(name)?.as_encoded_bytes();
+        given(name.to_owned(), value, key, Place::variable(name), problems)
+    }
+}
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Environment {
+        let variables = variables.into_iter();
+        Environment(
+            variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({} variables, values hidden)", self.0.len())
+    }
+}
+
+fn given(
+    name: String,
+    content: &[u8],
+    key: &str,
+    place: Place,
+    problems: &mut Problems,
+) -> Option<At<KeySource>> {
+    match Secret::new(content) {
+        Ok(secret) => Some(At::new(KeySource::Given { name, secret }, place)),
+        Err(reason) => {
+            let message = format!("{name} can't be a key: {reason}");
+            problems.add(Problem::new(key, &place, message));
+            None
+        }
+    }
+}
+
+fn same(one: &KeySource, other: &KeySource) -> bool {
+    match (one, other) {
+        (KeySource::Given { secret: one, .. }, KeySource::Given { secret: other, .. }) => {
+            one == other
+        }
+        _ => one.name() == other.name(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What the operator wrote: every value optional, each with its place.
+//!
+//! File, environment and flags are put over each other here, in this order;
+//! what a later one says replaces what an earlier one said. Checked by
+//! [`super::check`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel};
+use super::name::Name;
+use super::place::{At, Place};
+use super::secret::Secret;
+use super::size::Size;
+
+/// The name of the upstream when no file gives it one.
+const UNNAMED: &str = "default";
+
+/// A whole configuration as written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) server: Server,
+    pub(super) log: Log,
+    pub(super) upstreams: BTreeMap<String, Upstream>,
+    pub(super) clients: BTreeMap<String, Client>,
+}
+
+/// `[server]`
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) listen: Option<At<Vec<At<ListenAddress>>>>,
+    pub(super) workers: Option<At<usize>>,
+    pub(super) max_connections: Option<At<usize>>,
+    pub(super) drain_timeout: Option<At<Duration>>,
+    pub(super) max_body: Option<At<Size>>,
+    pub(super) max_header: Option<At<Size>>,
+    pub(super) header_timeout: Option<At<Duration>>,
+    pub(super) body_timeout: Option<At<Duration>>,
+    pub(super) keepalive_timeout: Option<At<Duration>>,
+    pub(super) write_timeout: Option<At<Duration>>,
+}
+
+/// `[log]`
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) format: Option<At<LogFormat>>,
+    pub(super) level: Option<At<LogLevel>>,
+}
+
+/// `[upstream.NAME]`
+#[derive(Debug)]
+pub(super) struct Upstream {
+    /// Where its name stands.
+    pub(super) place: Place,
+    pub(super) base_url: Option<At<BaseUrl>>,
+    pub(super) keys: Option<At<Vec<At<KeySource>>>>,
+    pub(super) user_agent: Option<At<HeaderValue>>,
+    pub(super) fields: Vec<(HeaderName, At<HeaderValue>)>,
+    pub(super) connect_timeout: Option<At<Duration>>,
+    pub(super) response_timeout: Option<At<Duration>>,
+    pub(super) idle_timeout: Option<At<Duration>>,
+    pub(super) pool_idle_timeout: Option<At<Duration>>,
+    pub(super) pool_max_idle: Option<At<usize>>,
+    pub(super) http2: Option<At<bool>>,
+    pub(super) tls: Tls,
+}
+
+/// `[upstream.NAME.tls]`
+#[derive(Debug, Default)]
+pub(super) struct Tls {
+    pub(super) ca_file: Option<At<PathBuf>>,
+    pub(super) platform_roots: Option<At<bool>>,
+    pub(super) client_cert: Option<At<PathBuf>>,
+    pub(super) client_key: Option<At<PathBuf>>,
+}
+
+/// `[client.NAME]`
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Where its name stands.
+    pub(super) place: Place,
+    pub(super) key: Option<At<KeySource>>,
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone)]
+pub(super) enum KeySource {
+    /// A credential has this name.
+    Named(Name),
+    /// The environment variable of this name holds it.
+    Given {
+        /// The name that events and messages call it by.
+        name: String,
+        /// The key.
+        secret: Secret,
+    },
+}
+
+impl KeySource {
+    /// The name that events and messages call it by.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            KeySource::Named(name) => name.as_str(),
+            KeySource::Given { name, .. } => name,
+        }
+    }
+}
+
+impl Written {
+    /// The upstream that environment and flags speak of: the only one, or a
+    /// new one. None if there are several, which is refused anyway.
+    pub(super) fn the_upstream(&mut self, place: &Place) -> Option<&mut Upstream> {
+        if self.upstreams.is_empty() {
+            self.upstreams
+                .insert(UNNAMED.to_owned(), Upstream::new(place.clone()));
+        }
+        let one = self.upstreams.len() == 1;
+        self.upstreams.values_mut().next().filter(|_| one)
+    }
+}
+
+impl Upstream {
+    /// An upstream of which nothing is said yet.
+    pub(super) fn new(place: Place) -> Upstream {
+        Upstream {
+            place,
+            base_url: None,
+            keys: None,
+            user_agent: None,
+            fields: Vec::new(),
+            connect_timeout: None,
+            response_timeout: None,
+            idle_timeout: None,
+            pool_idle_timeout: None,
+            pool_max_idle: None,
+            http2: None,
+            tls: Tls::default(),
+        }
+    }
+}
