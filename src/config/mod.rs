@@ -2,13 +2,16 @@
 //!
 //! File, environment and flags become one *written* configuration, in which
 //! every value is optional and has its place; the checks make the *checked*
-//! one of it, in which nothing can be wrong. `load` does both, at the start
+//! one of it, in which nothing can be wrong. [`load`] does both, at the start
 //! and at each reload, and says everything that is wrong at once.
 //!
 //! Precedence: flags > environment > file > defaults. Knows none of the
 //! modules that run on it.
 
+use std::path::Path;
+
 mod base_url;
+mod check;
 pub mod checked;
 mod credentials;
 mod duration;
@@ -24,14 +27,78 @@ mod name;
 mod nearest;
 mod overrides;
 mod place;
+mod print;
 mod problem;
 mod secret;
 mod section;
 mod size;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 mod written;
 
+pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
 pub use overrides::Overrides;
+
+pub(crate) use nearest::nearest;
+pub(crate) use value::{Text, Wrong};
+
+use self::check::Surroundings;
+use self::credentials::Credentials;
+use self::problem::Problems;
+use self::written::Written;
+
+/// Reads and checks the whole configuration, secrets and certificates too.
+///
+/// The file is the one that `overrides` names, else `$UPSTREAMD_CONFIG`, else
+/// `/etc/upstreamd/upstreamd.toml` if it exists, else none. Reads files, and
+/// changes nothing: a reload calls it again and keeps what it has on an error.
+///
+/// # Errors
+/// Everything that is wrong, not only the first; without any secret.
+pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, Errors> {
+    let default = Path::new(file::DEFAULT_PATH);
+    resolve(overrides, environment, default).map(|(_, config)| config)
+}
+
+/// The configuration as TOML, as `--print-config` shows it: what [`load`]
+/// would return, every default spelled out, each value with where it comes
+/// from, secrets masked. It can be loaded again.
+///
+/// # Errors
+/// As [`load`].
+pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String, Errors> {
+    let default = Path::new(file::DEFAULT_PATH);
+    let (written, config) = resolve(overrides, environment, default)?;
+    Ok(print::toml(&written, &config))
+}
+
+fn resolve(
+    overrides: &Overrides,
+    environment: &Environment,
+    default: &Path,
+) -> Result<(Written, Config), Errors> {
+    let mut problems = Problems::default();
+    let mut source = file::find(overrides, environment, default)?;
+    let mut written = Written::default();
+    if let Some(source) = &mut source {
+        written = file::read(source, &mut problems)?;
+    }
+    environment.apply(&mut written, &mut problems);
+    overrides.apply(&mut written);
+    let file = source.as_ref().map(source::Source::path);
+    let directory = file.and_then(Path::parent);
+    let surroundings = Surroundings {
+        credentials: Credentials::new(environment, directory),
+        directory,
+        file,
+    };
+    let config = check::check(&written, &surroundings, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok((written, config)),
+        _ => Err(Errors::new(problems, source.as_ref())),
+    }
+}

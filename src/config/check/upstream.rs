@@ -1,0 +1,164 @@
+//! `[upstream.NAME]`
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::config::checked::{Key, Upstream};
+use crate::config::limits::{self, Limit};
+use crate::config::place::{At, Place};
+use crate::config::problem::{Problem, Problems};
+use crate::config::written::{self, Written};
+
+use super::{Surroundings, key, report_missing, tls, within};
+
+/// The one upstream. Every written one is checked, so that all errors are seen.
+pub(super) fn the_one(
+    written: &Written,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Upstream> {
+    let names: Vec<_> = written.upstreams.keys().map(String::as_str).collect();
+    if names.is_empty() && !problems.has("upstream.base_url") && !problems.has("upstream") {
+        let problem = Problem::new(
+            "",
+            &Place::Nowhere,
+            "no base URL: nobody said where requests go",
+        );
+        problems.add(problem.help(base_url_help("NAME")));
+    }
+    if let [_, second, ..] = names[..] {
+        let message = format!(
+            "found {} upstreams ({}), expected one upstream for now",
+            names.len(),
+            names.join(", ")
+        );
+        let place = &written.upstreams[second].place;
+        let problem = Problem::new("upstream", place, message);
+        problems.add(
+            problem.help("keep one [upstream.NAME]; several come with models, in a later version"),
+        );
+    }
+    let mut upstreams = written
+        .upstreams
+        .iter()
+        .filter_map(|(name, upstream)| check(name, upstream, surroundings, problems));
+    let first = upstreams.next();
+    upstreams.for_each(drop);
+    first
+}
+
+fn check(
+    name: &str,
+    written: &written::Upstream,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Upstream> {
+    let path = |key: &str| format!("upstream.{name}.{key}");
+    if written.base_url.is_none() && !problems.has("upstream.base_url") {
+        let help = base_url_help(name);
+        report_missing(
+            &path("base_url"),
+            &written.place,
+            "this upstream has no base URL",
+            &help,
+            problems,
+        );
+    }
+    let keys = keys(name, written, surroundings, problems);
+    let tls = tls::check(name, &written.tls, surroundings, problems);
+    let mut duration = |written: &Option<At<Duration>>, limit: &Limit<Duration>, key: &str| {
+        within(written.as_ref(), limit, &path(key), problems)
+    };
+    let connect_timeout = duration(
+        &written.connect_timeout,
+        &limits::CONNECT_TIMEOUT,
+        "connect_timeout",
+    );
+    let response_timeout = duration(
+        &written.response_timeout,
+        &limits::RESPONSE_TIMEOUT,
+        "response_timeout",
+    );
+    let idle_timeout = duration(&written.idle_timeout, &limits::IDLE_TIMEOUT, "idle_timeout");
+    let pool_idle_timeout = duration(
+        &written.pool_idle_timeout,
+        &limits::POOL_IDLE_TIMEOUT,
+        "pool_idle_timeout",
+    );
+    let pool_max_idle = within(
+        written.pool_max_idle.as_ref(),
+        &limits::POOL_MAX_IDLE,
+        &path("pool_max_idle"),
+        problems,
+    );
+    let fields = written
+        .fields
+        .iter()
+        .map(|(name, at)| (name.clone(), at.value.clone()));
+    Some(Upstream {
+        name: name.to_owned(),
+        base_url: written.base_url.as_ref()?.value.clone(),
+        keys,
+        user_agent: written.user_agent.as_ref().map(|at| at.value.clone()),
+        fields: fields.collect::<HeaderMap>(),
+        connect_timeout,
+        response_timeout,
+        idle_timeout,
+        pool_idle_timeout,
+        pool_max_idle,
+        http2: written.http2.as_ref().is_some_and(|at| at.value),
+        tls: tls?,
+    })
+}
+
+fn keys(
+    name: &str,
+    written: &written::Upstream,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Vec<Key> {
+    let path = format!("upstream.{name}.keys");
+    let Some(sources) = &written.keys else {
+        // A refused OPENAI_API_KEY was meant to be here.
+        if !problems.has("upstream.keys") {
+            let help = "set OPENAI_API_KEY, or write keys = [\"NAME\"], the name of a credential;\n\
+                        an upstream that needs no key says so: keys = []";
+            report_missing(
+                &path,
+                &written.place,
+                "this upstream has no key",
+                help,
+                problems,
+            );
+        }
+        return Vec::new();
+    };
+    let mut keys: Vec<Key> = Vec::new();
+    for source in &sources.value {
+        let key = source.value.name();
+        if keys.iter().any(|other| other.name == key) {
+            problems.add(Problem::new(
+                &path,
+                &source.place,
+                format!("\"{key}\" is there twice"),
+            ));
+            continue;
+        }
+        if let Some(secret) = key::load(source, &path, &surroundings.credentials, problems) {
+            keys.push(Key {
+                name: key.to_owned(),
+                authorization: secret.authorization(),
+            });
+        }
+    }
+    keys
+}
+
+fn base_url_help(name: &str) -> String {
+    format!(
+        "set OPENAI_BASE_URL=https://HOST/v1, or write into the configuration file\n\
+         [upstream.{name}]\n\
+         base_url = \"https://HOST/v1\""
+    )
+}

@@ -1,0 +1,8 @@
+//! The promises of the configuration as a whole, on files of a directory.
+
+mod errors;
+mod house;
+mod precedence;
+mod printed;
+mod secrets;
+mod tls;

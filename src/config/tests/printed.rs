@@ -1,0 +1,116 @@
+//! The printed configuration can be loaded again.
+
+use proptest::prelude::*;
+
+use super::house::House;
+use crate::config::checked::Config;
+
+const FULL: &str = "\
+[server]
+listen = [\"127.0.0.1:1\", \"unix:/run/a b.sock\"]
+workers = 3
+max_body = \"1MB\"
+drain_timeout = \"1m1s500ms\"
+[log]
+format = \"json\"
+[upstream.\"a.b\"]
+base_url = \"https://h:8443/v1\"
+keys = [\"k\"]
+user_agent = 'a \"quoted\" \\ agent'
+fields = { accept-encoding = \"identity\" }
+http2 = true
+[upstream.\"a.b\".tls]
+platform_roots = true
+[client.\"c.d\"]
+key = \"k\"
+";
+
+/// All that can be compared; keys and clients by what they are checked against.
+fn facts(config: &Config) -> String {
+    let upstream = &config.upstream;
+    let keys: Vec<_> = upstream
+        .keys
+        .iter()
+        .map(|key| (&key.name, key.authorization.as_bytes()))
+        .collect();
+    let clients: Vec<_> = config
+        .clients
+        .iter()
+        .map(|client| (&client.name, client.key_sha256))
+        .collect();
+    let tls = upstream
+        .tls
+        .identity
+        .as_ref()
+        .map(|identity| &identity.chain);
+    format!(
+        "{:?} {:?} {upstream:?} {keys:?} {clients:?} {tls:?}",
+        config.server, config.log
+    )
+}
+
+/// Puts the printed configuration in place of the file and compares.
+fn assert_same_again(house: House) {
+    let before = house.load().unwrap();
+    let printed = house.print();
+    let house = house.file("printed.toml", &printed, 0o644);
+    let mut overrides = house.overrides.clone();
+    overrides.file = Some(house.path("printed.toml"));
+    let after = house
+        .load_with(&overrides)
+        .unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
+    assert_eq!(facts(&before), facts(&after), "{printed}");
+}
+
+#[test]
+fn what_is_printed_means_the_same() {
+    assert_same_again(House::with(FULL).file("keys/k", "abc", 0o600));
+}
+
+#[test]
+fn what_the_environment_said_means_the_same() {
+    let house = House::empty()
+        .set("OPENAI_BASE_URL", "http://[::1]:8000/v1")
+        .set("OPENAI_API_KEYS", "a,b")
+        .set("LITELLM_MASTER_KEY", "m");
+    assert_same_again(house);
+}
+
+#[test]
+fn every_value_says_where_it_comes_from() {
+    let house = House::with(FULL)
+        .file("keys/k", "abc", 0o600)
+        .set("OPENAI_API_KEY", "x");
+    let printed = house.print();
+    for line in [
+        "workers = 3                             # file",
+        "max_header = \"64KiB\"                    # default",
+        "keys = [\"OPENAI_API_KEY\"]               # $OPENAI_API_KEY",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line}\n{printed}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_numbers_are_printed_as_they_are(
+        workers in 1..1024usize,
+        body in 1024..1usize << 30,
+        drain in 0..86_400_000u64,
+        idle in 10..86_400_000u64,
+        agent in "[!-~]([ -~]{0,20}[!-~])?",
+        name in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}",
+    ) {
+        let agent = toml::Value::from(agent).to_string();
+        assert_same_again(House::with(&format!(
+            "[server]\nworkers = {workers}\nmax_body = \"{body}B\"\ndrain_timeout = \"{drain}ms\"\n\
+             [upstream.\"{name}\"]\nbase_url = \"https://h\"\nkeys = []\n\
+             idle_timeout = \"{idle}ms\"\nuser_agent = {agent}\n"
+        )));
+    }
+}
