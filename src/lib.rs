@@ -1,4 +1,5 @@
 //! upstreamd, the last hop between OpenAI-API clients and their upstream.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;

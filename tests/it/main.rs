@@ -1,2 +1,2 @@
 //! The upstreamd binary.
-fn main(){}
+fn main() {}

@@ -1,0 +1,44 @@
+//! The ways in which the program ends.
+
+/// What the program's exit status says; the numbers are those of sysexits(3),
+/// and units tell them apart (`RestartPreventExitStatus=78`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// All is well: drained, or the configuration is right.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Something that is needed is not available, such as an address in use.
+    /// Another try may succeed.
+    Unavailable = 69,
+    /// A bug in upstreamd.
+    Bug = 70,
+    /// The configuration is wrong. Another try fails too.
+    Configuration = 78,
+}
+
+impl ExitCode {
+    /// Every one with what `--help` and the manual say about it.
+    pub const ALL: [(ExitCode, &'static str); 5] = [
+        (ExitCode::Ok, "all is well"),
+        (ExitCode::Usage, "the command line is wrong"),
+        (
+            ExitCode::Unavailable,
+            "something needed is not available: an address in use",
+        ),
+        (ExitCode::Bug, "a bug in upstreamd; please report it"),
+        (ExitCode::Configuration, "the configuration is wrong"),
+    ];
+
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> std::process::ExitCode {
+        code.number().into()
+    }
+}
