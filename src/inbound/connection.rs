@@ -125,8 +125,11 @@ impl Service<Request<Incoming>> for Respond {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answering = respond(request, Rc::clone(&self.wire), Rc::clone(&self.worker));
-        Box::pin(async { Ok(answering.await) })
+        Box::pin(respond(
+            request,
+            Rc::clone(&self.wire),
+            Rc::clone(&self.worker),
+        ))
     }
 }
 

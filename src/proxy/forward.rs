@@ -85,7 +85,7 @@ pub async fn forward(
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.head.headers.insert(header::UPGRADE, protocol);
-            engine.pool.upgrade(request, &mut effort).await
+            Box::pin(engine.pool.upgrade(request, &mut effort)).await
         }
     };
     wire.note(|record| record.effort(&effort));
