@@ -203,7 +203,11 @@ impl<'a> Clock<'a> {
 
     fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let (due, end) = self.next();
+            // While a request runs and the client takes what there is, nothing
+            // is timed here; the timer may ring once, for nothing.
+            let Some((due, end)) = self.next() else {
+                return Poll::Pending;
+            };
             if due < self.timer.deadline() {
                 self.timer.as_mut().reset(due);
             }
@@ -211,37 +215,30 @@ impl<'a> Clock<'a> {
                 return Poll::Pending;
             }
             if due <= Instant::now() {
-                if let Some(end) = end {
-                    return Poll::Ready(end);
-                }
+                return Poll::Ready(end);
             }
-            self.timer
-                .as_mut()
-                .reset(due.max(Instant::now() + Duration::from_millis(1)));
+            self.timer.as_mut().reset(due);
         }
     }
 
-    /// What comes next, and when; no `End` where it is only another look.
-    fn next(&mut self) -> (Instant, Option<End>) {
+    /// What comes next, and when.
+    fn next(&mut self) -> Option<(Instant, End)> {
         if self.wire.is_aborting() {
             let at = *self
                 .abort_at
                 .get_or_insert_with(|| Instant::now() + ABORT_GRACE);
-            return (at, Some(End::Aborted));
+            return Some((at, End::Aborted));
         }
         match self.wire.phase() {
             Phase::Idle(since) if self.wire.is_draining() => {
-                (since + FIRST_REQUEST_GRACE, Some(End::Idle))
+                Some((since + FIRST_REQUEST_GRACE, End::Idle))
             }
-            Phase::Idle(since) if self.wire.has_served() => {
-                (since + self.server.keepalive_timeout, Some(End::Idle))
+            Phase::Idle(since) => Some((since + self.server.keepalive_timeout, End::Idle)),
+            Phase::Head(since) => Some((since + self.server.header_timeout, End::HeadTimeout)),
+            Phase::Busy => {
+                let since = self.wire.blocked_since()?;
+                Some((since + self.server.write_timeout, End::WriteTimeout))
             }
-            Phase::Idle(since) => (since + self.server.keepalive_timeout, Some(End::Idle)),
-            Phase::Head(since) => (since + self.server.header_timeout, Some(End::HeadTimeout)),
-            Phase::Busy => match self.wire.blocked_since() {
-                Some(since) => (since + self.server.write_timeout, Some(End::WriteTimeout)),
-                None => (Instant::now() + self.server.keepalive_timeout, None),
-            },
         }
     }
 }
