@@ -207,10 +207,10 @@ impl<'a> Clock<'a> {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if due <= Instant::now() {
-                if let Some(end) = end {
-                    return Poll::Ready(end);
-                }
+            if due <= Instant::now()
+                && let Some(end) = end
+            {
+                return Poll::Ready(end);
             }
             self.timer
                 .as_mut()
