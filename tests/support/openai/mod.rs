@@ -111,6 +111,10 @@ impl Drop for Loopback {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the daemon's workers; this is one thread"
+)]
 async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, pace: Duration) {
     let state = Arc::new(State::new(pace));
     let acceptor = TlsAcceptor::from(tls);
