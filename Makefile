@@ -14,6 +14,8 @@ build: ## the release binary, in target/release
 demo: ## the main job on a loopback upstream with real TLS; no network, no key
 	@cargo build --locked --profile demo --bin upstreamd --example demo
 	@$(target)/demo/examples/demo
+	@echo
+	@echo 'Built without link-time optimization, to be quick; `make build` and `make bench` have it.'
 
 .PHONY: test
 test: ## everything; installs what it needs beside the Rust toolchain
