@@ -303,6 +303,10 @@ impl Effort {
 
 /// Idle HTTP/1.1 connections, the one used last on top.
 pub(super) struct Shelf {
+    #[expect(
+        clippy::vec_box,
+        reason = "they come boxed and go boxed; a shelf that is full of room for whole ones would take more"
+    )]
     idle: RefCell<Vec<Box<http1::Connection>>>,
     most: usize,
 }
