@@ -6,4 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod fields;
+mod paths;
 mod support_selftest;
