@@ -50,7 +50,11 @@ pub(super) async fn prepare(
         return Ok(unseen(RequestBody::empty()));
     }
     if !is_looked_at(head, target) {
-        return Ok(unseen(RequestBody::passing(incoming, silence)));
+        return Ok(unseen(RequestBody::passing(
+            incoming,
+            silence,
+            fields::keep_back,
+        )));
     }
     let whole = read_whole(incoming, most, silence).await?;
     let seen: Seen<'_> = serde_json::from_slice(&whole).map_err(|error| {

@@ -60,11 +60,7 @@ pub(super) fn towards_upstream(
     request_id: &HeaderValue,
 ) {
     let trailers = accepts_trailers(fields);
-    drop_hop_by_hop(fields);
-    for name in &KEPT_BACK {
-        fields.remove(name);
-    }
-    drop_prefixed(fields);
+    keep_back(fields);
     drop_websocket_key(fields);
     fields.insert(header::HOST, host.clone());
     if let Some(key) = upstream.keys.first() {
@@ -81,6 +77,15 @@ pub(super) fn towards_upstream(
         // Said anew for our own connection: we can pass trailers on.
         fields.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Drops what a client's fields, or trailers, must not tell the upstream.
+pub(super) fn keep_back(fields: &mut HeaderMap) {
+    drop_hop_by_hop(fields);
+    for name in &KEPT_BACK {
+        fields.remove(name);
+    }
+    drop_prefixed(fields);
 }
 
 /// Turns an upstream's fields into what the client gets, in place.

@@ -69,6 +69,8 @@ struct Passing {
     timer: Pin<Box<Sleep>>,
     /// Whether `timer` is set for the silence that is going on.
     timing: bool,
+    /// Takes out of the trailers what is not the upstream's business.
+    trim: fn(&mut HeaderMap),
 }
 
 /// How far an upload is; the wait for an answer starts when it is done.
@@ -142,14 +144,16 @@ impl RequestBody {
         RequestBody::of(Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 
-    /// A body that passes through unread; `timeout` bounds the client's silence.
-    pub fn passing(incoming: Incoming, timeout: Duration) -> Self {
+    /// A body that passes through unread; `timeout` bounds the client's silence,
+    /// and `trim` is called on its trailers.
+    pub fn passing(incoming: Incoming, timeout: Duration, trim: fn(&mut HeaderMap)) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + timeout));
         RequestBody::of(Source::Passing(Box::new(Passing {
             incoming,
             timeout,
             timer,
             timing: true,
+            trim,
         })))
     }
 
@@ -223,8 +227,11 @@ impl Body for RequestBody {
             Source::Passing(passing) => passing,
         };
         match Pin::new(&mut passing.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 passing.timing = false;
+                if let Some(trailers) = frame.trailers_mut() {
+                    (passing.trim)(trailers);
+                }
                 if let Some(data) = frame.data_ref() {
                     this.upload
                         .bytes
