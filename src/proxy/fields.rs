@@ -90,6 +90,11 @@ pub(super) fn keep_back(fields: &mut HeaderMap) {
 
 /// Turns an upstream's fields into what the client gets, in place.
 pub(super) fn towards_client(fields: &mut HeaderMap) {
+    if fields.contains_key(header::TRANSFER_ENCODING) {
+        // It overrides the length (RFC 9112, section 6.3), which must not
+        // outlive it: the client would take a part of the body for the whole.
+        fields.remove(header::CONTENT_LENGTH);
+    }
     drop_hop_by_hop(fields);
     for name in &ANSWER_KEPT_BACK {
         fields.remove(name);
