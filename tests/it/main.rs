@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
+mod bodies;
 mod fields;
 mod paths;
 mod support_selftest;
