@@ -49,11 +49,9 @@ pub async fn forward(
         incoming,
         server.max_body,
         server.body_timeout,
+        wire,
     )
     .await?;
-    if prepared.body.is_replayable() {
-        wire.body_was_read();
-    }
     wire.note(|record| {
         record.uploads(prepared.body.counter());
         record.event.model = prepared.model.as_deref().map(Bounded::from);
