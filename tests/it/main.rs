@@ -8,6 +8,8 @@ mod support;
 
 mod answers;
 mod bodies;
+mod body_limits;
 mod fields;
+mod interim;
 mod paths;
 mod support_selftest;
