@@ -181,11 +181,6 @@ impl RequestBody {
         BytesIn(Rc::clone(&self.upload))
     }
 
-    /// Whether the client's body has been read to its end: it can be sent again.
-    pub fn is_replayable(&self) -> bool {
-        matches!(self.source, Source::Whole(_))
-    }
-
     pub(super) fn upload(&self) -> Rc<Upload> {
         Rc::clone(&self.upload)
     }
@@ -208,6 +203,11 @@ impl BytesIn {
     /// Bytes so far.
     pub fn total(&self) -> u64 {
         self.0.bytes.get()
+    }
+
+    /// Whether these are all.
+    pub fn is_whole(&self) -> bool {
+        self.0.state.get() == UploadState::Done
     }
 }
 
@@ -237,7 +237,8 @@ impl Body for RequestBody {
                         .bytes
                         .set(this.upload.bytes.get() + data.len() as u64);
                 }
-                let state = if passing.incoming.is_end_stream() {
+                // Nothing follows trailers, and hyper does not ask for it.
+                let state = if frame.is_trailers() || passing.incoming.is_end_stream() {
                     UploadState::Done
                 } else {
                     UploadState::Sending
