@@ -180,7 +180,7 @@ fn answer_to_a_flood(client: &mut Client, fields: &str) -> Answer {
     client.write(head).unwrap();
     for _ in 0..320 {
         client
-            .write(&[b'x'; 65_536])
+            .write([b'x'; 65_536])
             .expect("the daemon goes on reading");
     }
     let answer = client.answer();
@@ -230,7 +230,7 @@ fn a_404_can_be_read_by_a_client_that_is_still_sending() {
     client.write(head).unwrap();
     for _ in 0..320 {
         client
-            .write(&[b'x'; 65_536])
+            .write([b'x'; 65_536])
             .expect("the daemon goes on reading");
     }
     let answer = client.answer();
