@@ -157,6 +157,15 @@ fn refusal(
     }
     let most = server.max_header;
     Some(match refused {
+        // hyper looks at a target's length only in a head that it has read whole.
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) if fills_line(unread, most) => {
+            Fault::new(
+                FaultKind::TargetTooLong,
+                format!(
+                    "The request's line has more than {most} bytes. Ask for a shorter path or query."
+                ),
+            )
+        }
         Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Fault::new(
             FaultKind::HeadTooLarge,
             format!(
@@ -180,6 +189,11 @@ fn refusal(
             format!("This is no valid HTTP/1.1 request: {error}."),
         ),
     })
+}
+
+/// Whether the first line alone has `most` bytes or more.
+fn fills_line(unread: &[u8], most: usize) -> bool {
+    unread.len() >= most && !unread[..most].contains(&b'\n')
 }
 
 /// The timeouts of a connection while hyper runs it: one timer, moved only

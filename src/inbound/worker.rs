@@ -31,8 +31,8 @@ pub enum Order {
         accepted: Accepted,
         /// The name of the listener it came from.
         listener: Arc<str>,
-        /// Its share of `max_connections`.
-        place: OwnedSemaphorePermit,
+        /// Its share of `max_connections`; none if it is over them.
+        place: Option<OwnedSemaphorePermit>,
     },
     /// Use another configuration for the requests to come.
     Reload(Arc<Snapshot>),
@@ -159,7 +159,12 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, accepted: Accepted, listener: &str, place: OwnedSemaphorePermit) {
+    fn serve(
+        self: &Rc<Self>,
+        accepted: Accepted,
+        listener: &str,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let (socket, remote) = match accepted.register() {
             Ok(registered) => registered,
             Err(error) => {
@@ -200,7 +205,7 @@ impl Worker {
 struct Seat {
     worker: Rc<Worker>,
     number: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Seat {

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fault::{Fault, FaultKind};
+use super::fields;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind};
@@ -147,7 +148,7 @@ impl Passing {
             return self.fail(&fault, cx);
         }
         match self.body.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.silent_since = None;
                 self.wire.handed_over();
                 if let Some(data) = frame.data_ref() {
@@ -155,7 +156,11 @@ impl Passing {
                     self.wire
                         .note(|record| record.event.bytes_out += data.len() as u64);
                 }
-                if self.body.is_end_stream() {
+                if let Some(trailers) = frame.trailers_mut() {
+                    fields::towards_client(trailers);
+                }
+                // Nothing follows trailers, and hyper does not ask for it.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.body.release();
                     self.finish();
                 }

@@ -62,11 +62,7 @@ pub(super) fn towards_upstream(
     request_id: &HeaderValue,
 ) {
     let trailers = accepts_trailers(fields);
-    drop_hop_by_hop(fields);
-    for name in &KEPT_BACK {
-        fields.remove(name);
-    }
-    drop_prefixed(fields);
+    keep_back(fields);
     drop_websocket_key(fields);
     fields.insert(header::HOST, host.clone());
     if let Some(key) = upstream.keys.first() {
@@ -85,8 +81,22 @@ pub(super) fn towards_upstream(
     }
 }
 
+/// Drops what a client's fields, or trailers, must not tell the upstream.
+pub(super) fn keep_back(fields: &mut HeaderMap) {
+    drop_hop_by_hop(fields);
+    for name in &KEPT_BACK {
+        fields.remove(name);
+    }
+    drop_prefixed(fields);
+}
+
 /// Turns an upstream's fields into what the client gets, in place.
 pub(super) fn towards_client(fields: &mut HeaderMap) {
+    if fields.contains_key(header::TRANSFER_ENCODING) {
+        // It overrides the length (RFC 9112, section 6.3), which must not
+        // outlive it: the client would take a part of the body for the whole.
+        fields.remove(header::CONTENT_LENGTH);
+    }
     drop_hop_by_hop(fields);
     for name in &ANSWER_KEPT_BACK {
         fields.remove(name);

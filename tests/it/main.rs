@@ -6,4 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
+mod bodies;
+mod body_limits;
+mod fields;
+mod interim;
+mod listening;
+mod paths;
+mod refusals;
+mod slow_clients;
+mod smuggling;
 mod support_selftest;
