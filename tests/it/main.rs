@@ -6,4 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
+mod notify;
 mod support_selftest;
