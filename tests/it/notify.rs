@@ -128,7 +128,7 @@ fn a_reload_is_announced_with_its_moment_and_ends_with_ready() {
     let message = manager.next();
     assert_eq!(message.value("READY"), Some("1"), "{message:?}");
     let status = message.value("STATUS").unwrap_or_default();
-    assert!(status.contains("upstreamd.toml"), "no place in {status:?}");
+    assert!(status.contains("server.listen"), "no key in {status:?}");
 }
 
 /// What /proc/uptime rounds to.
