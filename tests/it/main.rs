@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abort;
 mod activation;
+mod drain;
 mod notify;
 mod support_selftest;
