@@ -58,6 +58,11 @@ impl Record {
         }
     }
 
+    /// Whether the body that is counted has come to its end.
+    pub(super) fn has_whole_upload(&self) -> bool {
+        self.uploaded.as_ref().is_some_and(BytesIn::is_whole)
+    }
+
     pub(super) fn close(mut self) -> RequestEvent {
         self.event.duration = self.began.elapsed();
         if let Some(uploaded) = self.uploaded {

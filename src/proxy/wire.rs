@@ -147,7 +147,9 @@ impl Wire {
 
     /// Whether the client may still be sending the running request's body.
     pub fn body_is_pending(&self) -> bool {
-        !self.body_read.get()
+        let is_whole =
+            |record: &Option<Record>| record.as_ref().is_some_and(Record::has_whole_upload);
+        !self.body_read.get() && !is_whole(&self.record.borrow())
     }
 
     /// Leaves a tunnel for the connection to run, after the 101 has gone.
@@ -270,6 +272,9 @@ impl Wire {
     fn log_record(&self) {
         if let Some(record) = self.record.borrow_mut().take() {
             self.running.fetch_sub(1, Ordering::Relaxed);
+            if record.has_whole_upload() {
+                self.body_read.set(true);
+            }
             record.close().log(&self.log);
         }
     }

@@ -205,6 +205,11 @@ impl BytesIn {
     pub fn total(&self) -> u64 {
         self.0.bytes.get()
     }
+
+    /// Whether the body has come to its end.
+    pub fn is_whole(&self) -> bool {
+        self.0.state.get() == UploadState::Done
+    }
 }
 
 impl Body for RequestBody {
