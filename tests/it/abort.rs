@@ -182,4 +182,5 @@ fn tunnels_run_on_during_the_drain_and_end_with_it() {
     let event = event_of(&daemon, "/v1/socket");
     assert_eq!(event["status"], 101);
     assert_eq!(event["bytes_out"], 5);
+    assert_eq!(event["truncated"], true);
 }

@@ -25,6 +25,23 @@ fn gated_json(gate: &Gate) -> Upstream {
     })
 }
 
+/// One worker, so that what one connection shows is true for all.
+fn with_one_worker(upstream: &Upstream) -> Daemon {
+    let config = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\n\
+         [upstream.test]\nbase_url = \"@UPSTREAM@\"\nkeys = [\"test\"]\n\
+         [upstream.test.tls]\nca_file = \"@CA@\"\nplatform_roots = false\n";
+    Daemon::builder().config(config).upstream(upstream).start()
+}
+
+/// Sends SIGTERM and waits until the worker drains: an idle connection is closed.
+#[track_caller]
+fn drain(daemon: &Daemon) {
+    let mut idle = daemon.client();
+    assert_eq!(idle.get("/health").status(), 200);
+    daemon.signal("TERM");
+    assert_eq!(idle.peer_left(SOON), Some(Departure::Fin));
+}
+
 fn refuses_connections(daemon: &Daemon) -> bool {
     let outcome = TcpStream::connect(daemon.address());
     outcome.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
@@ -65,12 +82,11 @@ fn running_streams_end_complete_while_nothing_new_is_taken() {
 fn answers_that_begin_during_the_drain_say_connection_close() {
     let gate = Gate::new();
     let upstream = gated_json(&gate);
-    let mut daemon = Daemon::before(&upstream);
+    let mut daemon = with_one_worker(&upstream);
     let mut client = daemon.client();
     client.send("GET", "/v1/models", "", b"").unwrap();
     upstream.wait_requests(1);
-    daemon.signal("TERM");
-    daemon.wait_event("draining");
+    drain(&daemon);
     gate.open();
     let answer = client.answer();
     assert_eq!(answer.status(), 200);
@@ -142,10 +158,9 @@ fn requests_that_were_on_their_way_are_answered() {
 #[test]
 fn a_request_on_a_connection_made_just_before_is_answered() {
     let upstream = Upstream::answering("{}");
-    let mut daemon = Daemon::before(&upstream);
+    let mut daemon = with_one_worker(&upstream);
     let mut client = daemon.client();
-    daemon.signal("TERM");
-    daemon.wait_event("draining");
+    drain(&daemon);
     let answer = client.get("/v1/models");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.head.field("connection"), Some("close"));
@@ -156,15 +171,13 @@ fn a_request_on_a_connection_made_just_before_is_answered() {
 fn health_says_503_while_draining() {
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
-    let mut daemon = Daemon::before(&upstream);
-    assert_eq!(daemon.client().get("/health").status(), 200);
+    let mut daemon = with_one_worker(&upstream);
     let mut running = daemon.client();
     running.start_stream("/v1/stream");
     // Half a head keeps the connection open as long as it takes to send the rest.
     let mut probe = daemon.client();
     probe.write("GET /health HTTP/1.1\r\nHost: x\r\n").unwrap();
-    daemon.signal("TERM");
-    daemon.wait_event("draining");
+    drain(&daemon);
     probe.write("\r\n").unwrap();
     let answer = probe.answer();
     assert_eq!(answer.status(), 503);
