@@ -8,6 +8,8 @@ mod support;
 
 mod abort;
 mod activation;
+mod bad_reload;
 mod drain;
 mod notify;
+mod reload;
 mod support_selftest;
