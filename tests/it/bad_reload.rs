@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::daemon::{Daemon, UPSTREAM_KEY};
 use crate::support::upstream::{Conn, Upstream};
@@ -110,6 +111,19 @@ fn answer(conn: &mut Conn) -> io::Result<()> {
     })
 }
 
+/// Between two requests of a client: each leaves an event, and the test looks
+/// through all of them.
+const PACE: Duration = Duration::from_millis(2);
+
+/// Ends the load, also when the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn fifty_reloads_under_load_fail_no_request() {
     const RELOADS: usize = 50;
@@ -135,9 +149,11 @@ fn fifty_reloads_under_load_fail_no_request() {
                 "{text}"
             );
             served.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(PACE);
         }
     };
     thread::scope(|scope| {
+        let _stop = Stop(&over);
         let load = &load;
         let clients = [
             ("/v1/stream", false),
@@ -167,7 +183,6 @@ fn fifty_reloads_under_load_fail_no_request() {
                     || clients.iter().any(|client| client.is_finished())
             });
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert_eq!(daemon.events_named("request_failed").len(), 0);
     assert_eq!(daemon.events_named("streaming_error").len(), 0);
