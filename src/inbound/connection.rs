@@ -107,7 +107,15 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
             io.socket.reset_on_close();
             wire.ended();
         }
-        End::Idle | End::Aborted => closing::close(io, &wire).await,
+        End::Aborted => {
+            // Whoever does not read could not be told, and must not take what
+            // it has for the whole.
+            if wire.cut(&Fault::draining()) {
+                io.socket.reset_on_close();
+            }
+            closing::close(io, &wire).await;
+        }
+        End::Idle => closing::close(io, &wire).await,
     }
 }
 

@@ -129,10 +129,7 @@ async fn unless_aborted<T>(
 ) -> Result<T, Fault> {
     poll_fn(|cx| {
         if wire.is_aborting() {
-            return Poll::Ready(Err(Fault::new(
-                FaultKind::Draining,
-                "upstreamd is shutting down before an answer came. Send the request again.",
-            )));
+            return Poll::Ready(Err(Fault::draining()));
         }
         answering.as_mut().poll(cx)
     })

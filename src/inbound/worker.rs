@@ -12,7 +12,7 @@ use std::time::Duration;
 use slog::{Logger, debug};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection;
@@ -147,6 +147,9 @@ impl Worker {
                     *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
                 }
                 Order::Drain => {
+                    // A turn of the event loop first: requests that wait in the
+                    // sockets of idle connections are seen before these close.
+                    yield_now().await;
                     self.draining.set(true);
                     self.wires.borrow().values().for_each(|wire| wire.drain());
                 }

@@ -104,13 +104,15 @@ pub async fn forward(
             .map(|id| Bounded::from(id.as_bytes()));
     });
 
-    // What other endpoints answer is the client's own data (a file, say).
-    let tap = if target.counts_tokens() {
+    let streaming = fields::is_event_stream(&head.headers);
+    let counts_tokens = target.counts_tokens() && head.status.is_success();
+    // In any event stream it is watched where an event of ours may stand.
+    let tap = if counts_tokens || streaming {
         Tap::for_answer(&head.headers)
     } else {
         Tap::off()
     };
-    wire.note(|record| record.event.streaming = Some(fields::is_event_stream(&head.headers)));
+    wire.note(|record| record.event.streaming = Some(streaming));
     fields::towards_client(&mut head.headers);
     head.headers
         .entry(fields::X_REQUEST_ID)
@@ -132,6 +134,7 @@ pub async fn forward(
     let origin = Origin {
         name: engine.name(),
         idle_timeout: upstream.idle_timeout,
+        counts_tokens,
     };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))

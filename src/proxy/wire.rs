@@ -221,6 +221,13 @@ impl Wire {
         self.note(|record| record.fault(fault));
     }
 
+    /// Ends the running request before its answer has gone. False: none runs.
+    pub fn cut(&self, fault: &Fault) -> bool {
+        self.fail(fault);
+        self.note(|record| record.event.truncated = record.event.status.is_some());
+        self.record.borrow().is_some()
+    }
+
     /// The connection has ended: a request that was not finished was left by
     /// its client, unless something else went wrong before.
     pub fn ended(&self) {

@@ -6,14 +6,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abort;
+mod activation;
 mod answers;
+mod bad_reload;
 mod bodies;
 mod body_limits;
+mod drain;
 mod fields;
 mod interim;
 mod listening;
+mod notify;
 mod paths;
 mod refusals;
+mod reload;
 mod slow_clients;
 mod smuggling;
 mod support_selftest;
