@@ -36,6 +36,13 @@ impl Record {
         self.uploaded.as_ref().is_some_and(BytesIn::is_whole)
     }
 
+    /// The bytes of a connection that switched protocols; there is no body.
+    pub fn tunnelled(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.uploaded = None;
+        self.event.bytes_in = bytes_in;
+        self.event.bytes_out = bytes_out;
+    }
+
     /// What it took to get an answer, or not to.
     pub(super) fn effort(&mut self, effort: &Effort) {
         self.event.attempts = effort.attempts;

@@ -1,12 +1,12 @@
 //! HTTP/2 connections: many requests on each, and as many connections as the
 //! peer's stream limit asks for.
 
-use std::cell::Cell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -23,6 +22,7 @@ use super::dial::Dialled;
 use super::failure::{Failure, FailureKind};
 use super::http1::Refusal;
 use super::request::{Request, RequestBody};
+use super::stream::Stream;
 use crate::config::checked::BaseUrl;
 
 /// What one stream may send us before we have read it. Large enough for full
@@ -39,25 +39,21 @@ const MAX_SEND_BUFFER: usize = 256 * 1024;
 /// A connection that many requests share.
 pub(super) struct Connection {
     sender: http2::SendRequest<RequestBody>,
+    driver: Rc<Driver>,
     load: Rc<Load>,
     address: SocketAddr,
 }
 
-/// Streams of one connection.
-struct Load {
-    running: Cell<usize>,
-    /// The peer's limit, as last heard.
-    limit: Cell<usize>,
-    /// The first SETTINGS came, or the connection ended before.
-    settled: Notify,
-}
+/// Streams that run on one connection.
+#[derive(Default)]
+struct Load(Cell<usize>);
 
 /// One stream's place on its connection.
 pub(super) struct Seat(Rc<Load>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.running.set(self.0.running.get() - 1);
+        self.0.0.set(self.0.0.get() - 1);
     }
 }
 
@@ -69,7 +65,8 @@ impl Connection {
         let Dialled {
             stream, address, ..
         } = dialled;
-        let (sender, driver) = http2::Builder::new(Local)
+        let progress = Rc::<Progress>::default();
+        let (sender, driver) = http2::Builder::new(Local(Rc::clone(&progress)))
             .timer(TokioTimer::new())
             // No stream before the peer has said how many it takes: queued
             // behind a limit, a request would wait for strangers' answers.
@@ -81,31 +78,23 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::from_hyper(&error, address))?;
-        let load = Rc::new(Load {
-            running: Cell::new(0),
-            limit: Cell::new(0),
-            settled: Notify::new(),
-        });
-        spawn_local(Driver {
-            driver,
-            load: Rc::clone(&load),
-        });
-        let settled = load.settled.notified();
-        match timeout(settings_timeout, settled).await {
-            Ok(()) if load.limit.get() > 0 => Ok(Rc::new(Connection {
+        let driver = Driver::spawn(driver, progress);
+        match timeout(settings_timeout, driver.settled()).await {
+            Ok(()) if driver.stream_limit() > 0 => Ok(Rc::new(Connection {
                 sender,
-                load,
+                driver,
+                load: Rc::default(),
                 address,
             })),
             Ok(()) => Err(Failure::new(
                 FailureKind::Protocol,
                 Some(address),
-                "HTTP/2 allows no streams, or ended at once",
+                "the HTTP/2 connection ended before it began",
             )),
             Err(_elapsed) => Err(Failure::new(
                 FailureKind::HandshakeTimeout,
                 Some(address),
-                "no HTTP/2 SETTINGS came",
+                "no HTTP/2 SETTINGS that allow a stream came",
             )),
         }
     }
@@ -116,10 +105,11 @@ impl Connection {
 
     /// Takes a place for one more stream, if the peer's limit leaves one.
     pub(super) fn seat(&self) -> Option<Seat> {
-        if self.is_closed() || self.load.running.get() >= self.load.limit.get() {
+        let running = &self.load.0;
+        if self.is_closed() || running.get() >= self.driver.stream_limit() {
             return None;
         }
-        self.load.running.set(self.load.running.get() + 1);
+        running.set(running.get() + 1);
         Some(Seat(Rc::clone(&self.load)))
     }
 
@@ -166,38 +156,94 @@ fn address_to(url: &BaseUrl, request: &mut Request) {
     request.head.version = http::Version::HTTP_2;
 }
 
-/// Drives the connection and notes the peer's stream limit as it changes.
+type HyperConnection = http2::Connection<TokioIo<Stream>, RequestBody, Local>;
+
+/// hyper's connection, driven by a task of its own and asked by others for the
+/// peer's stream limit.
 struct Driver {
-    driver: http2::Connection<TokioIo<super::Stream>, RequestBody, Local>,
-    load: Rc<Load>,
+    /// None once it has ended; how it did reaches every stream by its own error.
+    connection: RefCell<Option<HyperConnection>>,
+    progress: Rc<Progress>,
 }
 
-impl Future for Driver {
-    type Output = ();
+impl Driver {
+    fn spawn(connection: HyperConnection, progress: Rc<Progress>) -> Rc<Self> {
+        let driver = Rc::new(Driver {
+            connection: RefCell::new(Some(connection)),
+            progress,
+        });
+        let driven = Rc::clone(&driver);
+        spawn_local(poll_fn(move |cx| driven.poll(cx)));
+        driver
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // How it ended reaches every stream on it by its own error.
-        let done = Pin::new(&mut self.driver).poll(cx).map(drop);
-        if done.is_pending() {
-            self.load.limit.set(self.driver.current_max_send_streams());
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut connection = self.connection.borrow_mut();
+        if let Some(running) = connection.as_mut() {
+            ready!(Pin::new(running).poll(cx)).ok();
         }
-        if done.is_ready() || self.load.limit.get() > 0 {
-            self.load.settled.notify_one();
+        *connection = None;
+        self.progress.made();
+        Poll::Ready(())
+    }
+
+    /// The first SETTINGS came, or the connection ended before.
+    async fn settled(&self) {
+        poll_fn(|cx| {
+            if self.stream_limit() > 0 || self.connection.borrow().is_none() {
+                return Poll::Ready(());
+            }
+            self.progress.awaited(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// How many streams the peer allows; 0 once the connection has ended.
+    fn stream_limit(&self) -> usize {
+        let connection = self.connection.borrow();
+        connection
+            .as_ref()
+            .map_or(0, HyperConnection::current_max_send_streams)
+    }
+}
+
+/// Tells that a connection's tasks have run. hyper reads frames in a task that
+/// it hands to its executor, and wakes nobody for SETTINGS.
+#[derive(Default)]
+struct Progress(RefCell<Option<Waker>>);
+
+impl Progress {
+    fn awaited(&self, waker: &Waker) {
+        *self.0.borrow_mut() = Some(waker.clone());
+    }
+
+    fn made(&self) {
+        if let Some(waker) = self.0.borrow_mut().take() {
+            waker.wake();
         }
-        done
     }
 }
 
 /// hyper's own tasks of a connection stay on its worker.
 #[derive(Clone)]
-struct Local;
+struct Local(Rc<Progress>);
 
 impl<F> hyper::rt::Executor<F> for Local
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        spawn_local(future);
+        let progress = Rc::clone(&self.0);
+        spawn_local(async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let done = future.as_mut().poll(cx);
+                progress.made();
+                done
+            })
+            .await;
+        });
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::response;
+use http::{StatusCode, response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -116,7 +116,7 @@ impl Pool {
             .map_err(|kind| self.silence(kind, address))?
             .map_err(|refusal| refusal.failure)?;
         let (head, incoming) = response.into_parts();
-        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let stream = connection.into_stream().await;
             let none = Http1Body::ended(incoming, Rc::clone(&self.shelf));
             return Ok((
@@ -181,6 +181,17 @@ impl Pool {
                 unsent: None,
             })??;
         let (head, incoming) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Refusal {
+                failure: Failure::new(
+                    FailureKind::Protocol,
+                    Some(address),
+                    "it switched protocols (101) though nobody asked it to",
+                ),
+                silent: false,
+                unsent: None,
+            });
+        }
         let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
         Ok(Answer { head, body })
     }
