@@ -142,7 +142,7 @@ impl Client {
 
     /// Asks for a stream and reads its head and first piece; the rest follows.
     #[track_caller]
-    pub fn start_stream(&mut self, path: &str) -> Head {
+    pub fn start_stream_at(&mut self, path: &str) -> Head {
         self.send("GET", path, "", b"")
             .expect("the request is taken");
         let (_, head) = self.answer_head().expect("an answer comes");
