@@ -3,12 +3,12 @@
 //! One table, [`flags`], says which flags there are; parsing and [`help`] are
 //! both made from it. Prints nothing and exits nowhere: `main` does.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use lexopt::Arg;
 
-use crate::config::{Overrides, nearest};
+use crate::config::{Overrides, Wrong, nearest};
 
 mod exit_code;
 mod flag;
@@ -136,7 +136,7 @@ fn positional(
         None if word == "check" => *verb = Some(Verb::Check),
         Some(Verb::Check) if file.is_none() => *file = Some(word.into()),
         Some(_) => {
-            let message = format!("{word:?} is one word too many");
+            let message = format!("{} is one word too many", shown(&word));
             return Err(usage(
                 message,
                 "`upstreamd check` takes one file".to_owned(),
@@ -149,7 +149,10 @@ fn positional(
                 None if text == "run" => "`upstreamd` alone runs it".to_owned(),
                 None => "a configuration file goes behind --config".to_owned(),
             };
-            return Err(usage(format!("there is no subcommand {word:?}"), help));
+            return Err(usage(
+                format!("there is no subcommand {}", shown(&word)),
+                help,
+            ));
         }
     }
     Ok(())
@@ -162,6 +165,11 @@ fn unknown_flag(name: &str) -> UsageError {
         format!("there is no flag --{name}"),
         help.unwrap_or_default(),
     )
+}
+
+/// A word as it may be shown: it may be a key that slipped in.
+fn shown(word: &OsStr) -> String {
+    Wrong::text(&word.to_string_lossy()).found
 }
 
 /// lexopt's own errors: a value for a flag that takes none.

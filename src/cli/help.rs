@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{ExitCode, Flag, flags};
 
 /// Where the help texts of flags begin. All lines end by column 80.
-const TEXT_COLUMN: usize = 26;
+const TEXT_COLUMN: usize = 28;
 
 const HEAD: &str = "\
 upstreamd: the last hop between OpenAI-API clients and their upstream
@@ -16,14 +16,14 @@ Usage: upstreamd [FLAGS]                 serve until SIGTERM; reload on SIGHUP
 
 const ENVIRONMENT: &str = "
 Environment, which stands above the file and below flags:
-  OPENAI_BASE_URL         where requests go
-  OPENAI_API_KEY          the key to send there
-  OPENAI_API_KEYS         more of them, with commas between
-  NODE_USER_AGENT         the User-Agent to send there
-  LITELLM_MASTER_KEY      the key that clients must present
-  PORT                    listen on this port of 127.0.0.1
-  UPSTREAMD_CONFIG        the configuration file
-  UPSTREAMD_KEY_NAME      the key called NAME, if it is in no file
+  OPENAI_BASE_URL           where requests go
+  OPENAI_API_KEY            the key to send there
+  OPENAI_API_KEYS           more of them, with commas between
+  NODE_USER_AGENT           the User-Agent to send there
+  LITELLM_MASTER_KEY        the key that clients must present
+  PORT                      listen on this port of 127.0.0.1
+  UPSTREAMD_CONFIG          the configuration file
+  UPSTREAMD_KEY_NAME        the key called NAME, if it is in no file
 
 Files:
   /etc/upstreamd/upstreamd.toml    the configuration, if no other is named

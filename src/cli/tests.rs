@@ -77,7 +77,7 @@ fn a_bad_value_is_refused_with_what_was_expected() {
         "--log-level: found \"loud\", expected \"error\", \"warning\", \"info\" or \"debug\""
     ));
     assert!(refused("--listen").contains("--listen needs a value"));
-    assert!(refused("--help=yes").is_empty() || refused("--print-config=yes").contains("no value"));
+    assert!(refused("--print-config=yes").contains("takes no value"));
     assert!(refused("check --print-config").contains("does not go with"));
     let secret = refused("--base-url https://me:hunter2@host");
     assert!(!secret.contains("hunter2"), "{secret}");

@@ -64,7 +64,15 @@ impl Environment {
         if let Some(upstream) = place.and_then(|place| written.the_upstream(&place)) {
             upstream.base_url = base_url.or(upstream.base_url.take());
             upstream.user_agent = user_agent.or(upstream.user_agent.take());
-            upstream.keys = keys.or(upstream.keys.take());
+            // An upstream that is said to need no key gets none that happens to
+            // lie in the environment.
+            let needs_none = upstream
+                .keys
+                .as_ref()
+                .is_some_and(|keys| keys.value.is_empty());
+            if !needs_none {
+                upstream.keys = keys.or(upstream.keys.take());
+            }
         }
         let key = self.key("LITELLM_MASTER_KEY", "client.litellm.key", problems);
         if let Some(key) = key {

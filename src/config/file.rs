@@ -20,6 +20,9 @@ use super::written::{Client, KeySource, Log, Server, Upstream, Written};
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
 
+/// Errors of TOML shown at most: a lost bracket makes one of every line behind it.
+const MOST_SYNTAX_ERRORS: usize = 3;
+
 /// The configuration file: the one that a flag names, or the environment, or
 /// `default` if it exists.
 ///
@@ -65,14 +68,21 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
     let (table, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         let mut problems = Problems::default();
+        let mut line = 0;
         for error in errors {
             let end = text.trim_end().len();
-            let place = Place::File(error.span().unwrap_or(end..end));
-            problems.add(Problem::new(
-                "",
-                &place,
-                format!("not TOML: {}", error.message()),
-            ));
+            let span = error.span().unwrap_or(end..end);
+            // One a line and a few in all: most follow from those before them.
+            let this_line = source.snippet(&span).line;
+            if this_line > line && problems.count() < MOST_SYNTAX_ERRORS {
+                line = this_line;
+                let message = format!("not TOML: {}", error.message());
+                let problem = Problem::new("", &Place::File(span), message);
+                problems.add(match is_about_a_bare_word(error.message()) {
+                    true => problem.help("words, durations, sizes and addresses stand in quotes"),
+                    false => problem,
+                });
+            }
         }
         return Err(Errors::new(problems, Some(source)));
     }
@@ -109,6 +119,19 @@ fn text(path: PathBuf, bytes: Vec<u8>) -> Result<Source, Errors> {
             ))
         }
     }
+}
+
+/// Whether an error of the TOML parser is what a text without quotes gets: it
+/// is taken for a number, a date or one of the few bare words.
+fn is_about_a_bare_word(message: &str) -> bool {
+    [
+        "invalid float",
+        "invalid integer",
+        "invalid datetime",
+        "string values must be quoted",
+    ]
+    .iter()
+    .any(|beginning| message.starts_with(beginning))
 }
 
 fn server(section: &mut Section<'_, '_>) -> Server {

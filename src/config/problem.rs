@@ -63,6 +63,11 @@ impl Problems {
         self.0.iter().any(|problem| problem.key == key)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

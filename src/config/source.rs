@@ -148,22 +148,28 @@ impl Masked {
 }
 
 /// The values of a file that can't be parsed, line by line: what is right of
-/// `=`, or a whole line that has none and is no header.
+/// `=`, or a whole line that has none and is no header or comment.
 fn values_by_line(text: &str) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let content = line.trim_end();
-        let first = content.len() - content.trim_start().len();
+        let words = content.trim_start();
         let begin = match content.split_once('=') {
             Some((key, value)) => {
-                let key_word = key.rsplit('.').next().unwrap_or(key).trim();
-                let shown = !hiding::hides("", key_word.trim_matches('"'), value.trim());
+                let word = key
+                    .rsplit('.')
+                    .next()
+                    .unwrap_or(key)
+                    .trim()
+                    .trim_matches('"');
+                // A second `=` is a second key, and who knows which.
+                let hide = value.contains('=') || hiding::hides("", word, value.trim());
                 let blank = value.len() - value.trim_start().len();
-                (!shown).then_some(key.len() + 1 + blank)
+                hide.then_some(key.len() + 1 + blank)
             }
-            None if content.trim_start().starts_with(['[', '#']) => None,
-            None => Some(first),
+            None if words.starts_with('#') || is_header(words) => None,
+            None => Some(content.len() - words.len()),
         };
         if let Some(begin) = begin.filter(|begin| *begin < content.len()) {
             hidden.push(offset + begin..offset + content.len());
@@ -171,6 +177,12 @@ fn values_by_line(text: &str) -> Vec<Range<usize>> {
         offset += line.len();
     }
     hidden
+}
+
+/// Whether a line looks like `[table]`, and not like `["secret"]`.
+fn is_header(line: &str) -> bool {
+    line.strip_prefix('[')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// Finds the values of a parsed file that are hidden.
@@ -221,7 +233,8 @@ mod tests {
     fn the_caret_stands_under_its_word_even_behind_a_mask() {
         let text = "a = 1\nx = [\"secret\", é]\n";
         let mut source = Source::new("f".into(), text.to_owned());
-        source.hidden = vec![11..19];
+        source.hidden.clear();
+        source.hidden.push(11..19);
         let snippet = source.snippet(&(21..23));
         assert_eq!((snippet.line, snippet.column), (2, 16));
         assert_eq!(snippet.text, "x = [\"***\", é]");
@@ -238,9 +251,15 @@ mod tests {
 
     #[test]
     fn values_of_a_file_that_cannot_be_parsed_are_masked() {
-        let source = Source::new("f".into(), "keys = [\n  \"hunter2\nlevel = \"x".to_owned());
-        assert_eq!(source.snippet(&(11..12)).text, "  \"***\"");
-        assert_eq!(source.snippet(&(20..21)).text, "level = \"x");
+        let shown = |text: &str| {
+            let source = Source::new("f".into(), format!("{text}\n"));
+            source.snippet(&(0..1)).text
+        };
+        assert_eq!(shown("keys = [\"hunter2"), "keys = \"***\"");
+        assert_eq!(shown("  [\"hunter2\"]"), "  \"***\"");
+        assert_eq!(shown("level = 1, key = \"hunter2\""), "level = \"***\"");
+        assert_eq!(shown("level = \"x"), "level = \"x");
+        assert_eq!(shown("[upstream.a"), "[upstream.a");
     }
 
     #[test]

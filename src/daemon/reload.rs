@@ -39,24 +39,28 @@ impl Reload {
     /// with them nothing changes; requests that run keep what they started with.
     ///
     /// # Errors
-    /// The first line of what is wrong; all of it is in the log.
+    /// The first thing that is wrong; each is in the log.
     pub(super) fn run(
         &mut self,
         logs: &Logs,
         log: &Logger,
         workers: &[WorkerHandle],
     ) -> Result<(), String> {
-        let snapshot = config::load(&self.overrides, &self.environment)
-            .map_err(|errors| errors.to_string())
-            .and_then(|config| Snapshot::new(config).map_err(|error| error.to_string()));
+        let snapshot = match config::load(&self.overrides, &self.environment) {
+            Ok(config) => Snapshot::new(config).map_err(|error| vec![error.to_string()]),
+            Err(errors) => Err(errors.lines().collect()),
+        };
         match snapshot {
             Ok(snapshot) => {
                 self.swap(snapshot, logs, log, workers);
                 Ok(())
             }
             Err(errors) => {
-                error!(log, "the new configuration is not used, the one before goes on:\n{}", errors; "event" => "reload_failed");
-                Err(errors.lines().next().unwrap_or_default().to_owned())
+                for each in &errors {
+                    error!(log, "the new configuration is not used, the one before goes on: {}", each;
+                        "event" => "reload_failed", "errors" => errors.len());
+                }
+                Err(errors.into_iter().next().unwrap_or_default())
             }
         }
     }

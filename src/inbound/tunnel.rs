@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use tokio::time::{Instant, sleep_until};
 
 use super::socket::Socket;
-use crate::proxy::{Tunnel, Wire};
+use crate::proxy::{Fault, Tunnel, Wire};
 
 /// Runs the tunnel until one side is done and the other has got everything,
 /// nothing moved either way for `idle_timeout`, or the drain is over.
@@ -63,6 +63,9 @@ pub(super) async fn run(
         .await;
     }
     wire.note(|record| record.tunnelled(from_client.get(), client.written));
+    if wire.is_aborting() {
+        wire.cut(&Fault::draining());
+    }
     wire.ended();
 }
 

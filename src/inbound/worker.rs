@@ -12,7 +12,7 @@ use std::time::Duration;
 use slog::{Logger, debug};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection;
@@ -31,8 +31,8 @@ pub enum Order {
         accepted: Accepted,
         /// The name of the listener it came from.
         listener: Arc<str>,
-        /// Its share of `max_connections`.
-        place: OwnedSemaphorePermit,
+        /// Its share of `max_connections`; none if it is over them.
+        place: Option<OwnedSemaphorePermit>,
     },
     /// Use another configuration for the requests to come.
     Reload(Arc<Snapshot>),
@@ -147,6 +147,9 @@ impl Worker {
                     *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
                 }
                 Order::Drain => {
+                    // A turn of the event loop first: requests that wait in the
+                    // sockets of idle connections are seen before these close.
+                    yield_now().await;
                     self.draining.set(true);
                     self.wires.borrow().values().for_each(|wire| wire.drain());
                 }
@@ -159,7 +162,12 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, accepted: Accepted, listener: &str, place: OwnedSemaphorePermit) {
+    fn serve(
+        self: &Rc<Self>,
+        accepted: Accepted,
+        listener: &str,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let (socket, remote) = match accepted.register() {
             Ok(registered) => registered,
             Err(error) => {
@@ -200,7 +208,7 @@ impl Worker {
 struct Seat {
     worker: Rc<Worker>,
     number: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Seat {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::fault::{Fault, FaultKind};
+use super::fault::Fault;
+use super::fields;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind};
@@ -44,6 +45,8 @@ pub(super) struct Origin {
     pub(super) name: Rc<str>,
     /// How long it may be silent.
     pub(super) idle_timeout: Duration,
+    /// Whether its answers say how many tokens were used.
+    pub(super) counts_tokens: bool,
 }
 
 enum State {
@@ -140,14 +143,10 @@ impl Passing {
             return self.poll_abort(cx);
         }
         if self.wire.is_aborting() {
-            let fault = Fault::new(
-                FaultKind::Draining,
-                "upstreamd is shutting down and its drain_timeout is over. Send the request again.",
-            );
-            return self.fail(&fault, cx);
+            return self.fail(&Fault::draining(), cx);
         }
         match self.body.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.silent_since = None;
                 self.wire.handed_over();
                 if let Some(data) = frame.data_ref() {
@@ -155,7 +154,10 @@ impl Passing {
                     self.wire
                         .note(|record| record.event.bytes_out += data.len() as u64);
                 }
-                // hyper asks for nothing more behind trailers.
+                if let Some(trailers) = frame.trailers_mut() {
+                    fields::towards_client(trailers);
+                }
+                // Nothing follows trailers, and hyper does not ask for it.
                 if frame.is_trailers() || self.body.is_end_stream() {
                     self.body.release();
                     self.finish();
@@ -196,9 +198,17 @@ impl Passing {
     }
 
     fn finish(&mut self) {
-        let observed = self.tap.finish();
-        self.wire.note(|record| record.observed(observed));
+        self.observe();
         self.wire.finish();
+    }
+
+    /// What other endpoints answer is the client's own data (a file, say), and
+    /// errors use nothing.
+    fn observe(&mut self) {
+        if self.origin.counts_tokens {
+            let observed = self.tap.finish();
+            self.wire.note(|record| record.observed(observed));
+        }
     }
 
     /// Never a clean end for a dead answer: an error event if the client can
@@ -209,9 +219,8 @@ impl Passing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         self.state = State::Failing;
-        let observed = self.tap.finish();
+        self.observe();
         self.wire.note(|record| {
-            record.observed(observed);
             record.event.truncated = true;
             record.fault(fault);
         });

@@ -78,6 +78,14 @@ impl Fault {
         }
     }
 
+    /// A request that has to end because the drain is over.
+    pub fn draining() -> Self {
+        Fault::new(
+            FaultKind::Draining,
+            "upstreamd is shutting down and waits no longer. Send the request again.",
+        )
+    }
+
     /// Its row in the table.
     pub fn row(&self) -> Row {
         self.kind.row()

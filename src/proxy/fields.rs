@@ -1,7 +1,9 @@
 //! Header fields: which pass, and which are the upstream's own (design 4.6, 4.9).
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::config::checked;
 
@@ -60,11 +62,7 @@ pub(super) fn towards_upstream(
     request_id: &HeaderValue,
 ) {
     let trailers = accepts_trailers(fields);
-    drop_hop_by_hop(fields);
-    for name in &KEPT_BACK {
-        fields.remove(name);
-    }
-    drop_prefixed(fields);
+    keep_back(fields);
     drop_websocket_key(fields);
     fields.insert(header::HOST, host.clone());
     if let Some(key) = upstream.keys.first() {
@@ -83,8 +81,22 @@ pub(super) fn towards_upstream(
     }
 }
 
+/// Drops what a client's fields, or trailers, must not tell the upstream.
+pub(super) fn keep_back(fields: &mut HeaderMap) {
+    drop_hop_by_hop(fields);
+    for name in &KEPT_BACK {
+        fields.remove(name);
+    }
+    drop_prefixed(fields);
+}
+
 /// Turns an upstream's fields into what the client gets, in place.
 pub(super) fn towards_client(fields: &mut HeaderMap) {
+    if fields.contains_key(header::TRANSFER_ENCODING) {
+        // It overrides the length (RFC 9112, section 6.3), which must not
+        // outlive it: the client would take a part of the body for the whole.
+        fields.remove(header::CONTENT_LENGTH);
+    }
     drop_hop_by_hop(fields);
     for name in &ANSWER_KEPT_BACK {
         fields.remove(name);
@@ -94,10 +106,23 @@ pub(super) fn towards_client(fields: &mut HeaderMap) {
 /// The client's request id if it sent a usable one, else a new one.
 pub fn request_id(fields: &HeaderMap) -> HeaderValue {
     client_request_id(fields).cloned().unwrap_or_else(|| {
-        let id = Uuid::now_v7();
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+        let id = new_id().hyphenated();
+        HeaderValue::from_str(id.encode_lower(&mut Uuid::encode_buffer()))
             .expect("a UUID is visible ASCII")
     })
+}
+
+/// A UUIDv7 (RFC 9562, section 5.7). Its random part comes from the TLS
+/// library's generator, which needs no system call for each.
+fn new_id() -> Uuid {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    let mut random = [0; 10];
+    aws_lc_rs::rand::fill(&mut random)
+        .expect("the generator was seeded at the first handshake or now");
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 /// The id that the client gave its request: visible ASCII, 1 to 256 bytes.

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Fault;
+use super::{Fault, FaultKind};
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 use crate::telemetry::tap::Observed;
@@ -29,6 +29,11 @@ impl Record {
     /// The body whose bytes are counted.
     pub(super) fn uploads(&mut self, counter: BytesIn) {
         self.uploaded = Some(counter);
+    }
+
+    /// Whether a body that passed through has been read to its end.
+    pub(super) fn upload_is_whole(&self) -> bool {
+        self.uploaded.as_ref().is_some_and(BytesIn::is_whole)
     }
 
     /// The bytes of a connection that switched protocols; there is no body.
@@ -62,6 +67,7 @@ impl Record {
             self.event.error_code = Some(row.code);
             self.event.error_message = Some(Bounded::from(fault.message.as_str()));
             self.event.fault = Some(row.blame);
+            self.event.client_aborted |= fault.kind == FaultKind::ClientGone;
         }
     }
 

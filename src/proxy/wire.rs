@@ -147,7 +147,8 @@ impl Wire {
 
     /// Whether the client may still be sending the running request's body.
     pub fn body_is_pending(&self) -> bool {
-        !self.body_read.get()
+        let passed = |record: &Option<Record>| record.as_ref().is_some_and(Record::upload_is_whole);
+        !self.body_read.get() && !passed(&self.record.borrow())
     }
 
     /// Leaves a tunnel for the connection to run, after the 101 has gone.
@@ -220,6 +221,13 @@ impl Wire {
         self.note(|record| record.fault(fault));
     }
 
+    /// Ends the running request before its answer has gone. False: none runs.
+    pub fn cut(&self, fault: &Fault) -> bool {
+        self.fail(fault);
+        self.note(|record| record.event.truncated = record.event.status.is_some());
+        self.record.borrow().is_some()
+    }
+
     /// The connection has ended: a request that was not finished was left by
     /// its client, unless something else went wrong before.
     pub fn ended(&self) {
@@ -269,6 +277,9 @@ impl Wire {
 
     fn log_record(&self) {
         if let Some(record) = self.record.borrow_mut().take() {
+            if record.upload_is_whole() {
+                self.body_read.set(true);
+            }
             self.running.fetch_sub(1, Ordering::Relaxed);
             record.close().log(&self.log);
         }

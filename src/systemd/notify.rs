@@ -1,5 +1,11 @@
 //! Telling the service manager how we are (sd_notify(3)).
 
+use std::env;
+use std::fmt::Write;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -46,8 +52,27 @@ impl Notify {
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
-        if let Err(error) = sd_notify::notify(states) {
+        if let Err(error) = notify(states) {
             warn!(self.log, "the service manager cannot be told"; "event" => "notify_failed", "error" => %error);
         }
     }
+}
+
+/// One datagram with all of `states`. The crate's own `notify` does not know
+/// abstract sockets, which container managers use.
+fn notify(states: &[NotifyState<'_>]) -> io::Result<()> {
+    let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
+        return Ok(());
+    };
+    let address = match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(&socket)?,
+    };
+    let mut message = String::new();
+    for state in states {
+        // A String takes everything.
+        let _ = writeln!(message, "{state}");
+    }
+    let sender = UnixDatagram::unbound()?;
+    sender.send_to_addr(message.as_bytes(), &address).map(drop)
 }

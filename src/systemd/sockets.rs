@@ -61,6 +61,11 @@ pub fn passed() -> Result<Vec<Passed>, SocketError> {
         name: "LISTEN_FDS".into(),
         reason,
     };
+    // Variables that another process was given, and we inherited, say nothing;
+    // asked for names, the crate would compare theirs with none of ours.
+    if sd_notify::listen_fds().is_ok_and(|ours| ours.len() == 0) {
+        return Ok(Vec::new());
+    }
     // The names first: listenfd takes the variables away.
     let names: Vec<String> = sd_notify::listen_fds_with_names()
         .map_err(|error| broken(error.to_string()))?

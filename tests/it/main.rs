@@ -6,11 +6,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abort;
+mod activation;
+mod answers;
 mod backpressure;
+mod bad_reload;
+mod bodies;
+mod body_limits;
 mod broken_upstream;
+mod drain;
+mod fields;
 mod http2;
+mod interim;
+mod listening;
+mod notify;
+mod paths;
 mod pool;
 mod refusal;
+mod refusals;
+mod reload;
+mod slow_clients;
+mod smuggling;
 mod streaming;
 mod support_selftest;
 mod upgrade;

@@ -221,7 +221,7 @@ fn a_daemon_is_read_signalled_and_waited_for() {
     let script = r#"
         trap 'echo "{\"event\":\"reloaded\"}" >&2' HUP
         trap 'echo bye; exit 7' TERM
-        echo '{"event":"ready","listeners":["127.0.0.1:9","unix:/nowhere"]}' >&2
+        echo '{"event":"ready","listeners":"127.0.0.1:9 unix:/nowhere"}' >&2
         echo 'no JSON' >&2
         while :; do sleep 0.01; done"#;
     let mut daemon = Daemon::builder().binary("sh").arg("-c").arg(script).start();

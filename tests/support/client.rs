@@ -140,6 +140,16 @@ impl Client {
         self.answer()
     }
 
+    /// Asks for a stream and reads its head and first piece; the rest follows.
+    #[track_caller]
+    pub fn start_stream_at(&mut self, path: &str) -> Head {
+        self.send("GET", path, "", b"")
+            .expect("the request is taken");
+        let (_, head) = self.answer_head().expect("an answer comes");
+        self.next_chunk().expect("the stream begins");
+        head
+    }
+
     /// POST of a JSON text, and the whole answer.
     #[track_caller]
     pub fn post_json(&mut self, path: &str, json: &str) -> Answer {

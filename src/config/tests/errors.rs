@@ -63,13 +63,27 @@ error: server.max_header: found \"4KiB\", expected \"8KiB\" to \"1MiB\"
 
 #[test]
 fn a_file_that_is_not_toml_is_refused_at_its_place() {
+    let errors = House::with("[server]\nlisten = 127.0.0.1:4000\nmax_body = true false\n").errors();
     assert_eq!(
-        House::with("[server]\nlisten = 127.0.0.1:4000\n")
-            .errors()
-            .lines()
-            .nth(1),
-        Some(" --> DIR/upstreamd.toml:2:10")
+        errors,
+        "\
+error: not TOML: invalid float, expected nothing
+ --> DIR/upstreamd.toml:2:15
+  |
+2 | listen = 127.0.0.1:4000
+  |               ^^^^^^^^^
+  = help: words, durations, sizes and addresses stand in quotes
+
+error: not TOML: string values must be quoted, expected literal string
+ --> DIR/upstreamd.toml:3:12
+  |
+3 | max_body = true false
+  |            ^^^^^^^^^^
+  = help: words, durations, sizes and addresses stand in quotes
+"
     );
+    let torn = House::with("[upstream.a]\nkeys = [\n[log]\nlevel = \"info\"\n[server]\n");
+    assert!(torn.load().unwrap_err().count() <= 3);
     let twice = House::with("[log]\nlevel = \"info\"\nlevel = \"debug\"\n").errors();
     assert_eq!(
         twice,

@@ -115,6 +115,13 @@ fn the_file_stands_above_the_defaults() {
 }
 
 #[test]
+fn an_upstream_that_needs_no_key_gets_none_from_the_environment() {
+    let toml = "[upstream.local]\nbase_url = \"http://localhost:8000/v1\"\nkeys = []\n";
+    let house = House::with(toml).set("OPENAI_API_KEY", "sk-stray");
+    assert!(house.load().unwrap().upstream.keys.is_empty());
+}
+
+#[test]
 fn the_environment_stands_above_the_file() {
     let house = house()
         .set("PORT", "2")

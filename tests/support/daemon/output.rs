@@ -26,17 +26,19 @@ struct Written {
 }
 
 impl Output {
-    /// Starts reading the piped streams of `child`.
+    /// Starts reading those streams of `child` that are piped.
     pub fn of(child: &mut Child) -> Arc<Output> {
         let output = Arc::new(Output::default());
         let stderr = child.stderr.take().expect("standard error is piped");
-        let stdout = child.stdout.take().expect("standard output is piped");
-        output.written().open = 2;
+        let stdout = child.stdout.take();
+        output.written().open = 1 + usize::from(stdout.is_some());
         output.follow(stderr, |written, line| {
             written.stderr.push_str(line);
             written.events.extend(serde_json::from_str::<Value>(line));
         });
-        output.follow(stdout, |written, line| written.stdout.push_str(line));
+        if let Some(stdout) = stdout {
+            output.follow(stdout, |written, line| written.stdout.push_str(line));
+        }
         output
     }
 

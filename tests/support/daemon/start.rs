@@ -1,6 +1,7 @@
 //! Starting the daemon: its configuration, credentials, arguments and environment.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +13,8 @@ use crate::support::upstream::Upstream;
 /// A daemon to be started.
 pub struct Builder {
     binary: PathBuf,
+    wrapper: Vec<OsString>,
+    passed: Vec<(String, OwnedFd)>,
     config: Option<String>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
@@ -25,6 +28,8 @@ impl Builder {
         directory.write("credentials/test", UPSTREAM_KEY);
         Builder {
             binary: built_binary(),
+            wrapper: Vec::new(),
+            passed: Vec::new(),
             config: None,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -37,6 +42,28 @@ impl Builder {
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Builder {
         self.binary = path.into();
         self
+    }
+
+    /// Starts it by `wrapper`: a program with its first arguments, which gets
+    /// the daemon's command line as its last ones and has to `exec` it.
+    pub fn through<S: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Builder {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Passes a descriptor as systemd does, under `name`; two at most, since
+    /// they travel as standard input and output. Standard output is then nowhere.
+    pub fn pass(mut self, name: &str, descriptor: impl Into<OwnedFd>) -> Builder {
+        self.passed.push((name.to_owned(), descriptor.into()));
+        let names: Vec<&str> = self.passed.iter().map(|(name, _)| name.as_str()).collect();
+        let moved = ["3<&0", "3<&0 4<&1"][names.len() - 1];
+        let script = format!(
+            "exec {moved} </dev/null >/dev/null; \
+             LISTEN_PID=$$ LISTEN_FDS={} LISTEN_FDNAMES={} exec \"$@\"",
+            names.len(),
+            names.join(":")
+        );
+        self.through(["sh", "-c", &script, "sh"])
     }
 
     /// Fills in `@UPSTREAM@` and `@CA@` with those of `upstream`; without a
@@ -123,7 +150,16 @@ impl Builder {
     /// subcommands. `--config` and `--log-format json` are given only with a
     /// configuration.
     pub fn spawn(self) -> Daemon {
-        let mut command = Command::new(&self.binary);
+        let mut words = self.wrapper.into_iter();
+        let mut command = match words.next() {
+            None => Command::new(&self.binary),
+            Some(program) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.binary);
+                command
+            }
+        };
+        let mut passed = self.passed.into_iter().map(|(_, passed)| passed);
         if let Some(config) = &self.config {
             let config = filled_in(config, &self.places);
             let path = self.directory.write("upstreamd.toml", config);
@@ -140,8 +176,8 @@ impl Builder {
                 self.directory.path().join("credentials"),
             )
             .envs(self.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdin(passed.next().map_or_else(Stdio::null, Stdio::from))
+            .stdout(passed.next().map_or_else(Stdio::piped, Stdio::from))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("can't run {}: {error}", self.binary.display()));

@@ -29,13 +29,7 @@ impl Link {
             Framing::Empty => Ok(None),
             Framing::Length(left) => self.next_of_length(left),
             Framing::Chunked => self.next_of_chunked(),
-            Framing::UntilClose if !self.early.is_empty() => {
-                Ok(Some((std::mem::take(&mut self.early), String::new())))
-            }
-            Framing::UntilClose => self.fill().map(|read| match read {
-                0 => None,
-                _ => Some((std::mem::take(&mut self.early), String::new())),
-            }),
+            Framing::UntilClose => self.next_until_close(),
         };
         let (data, extension) = match piece {
             Ok(Some(piece)) => piece,
@@ -96,6 +90,14 @@ impl Link {
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         self.framing = Framing::Length(left - taken as u64);
         Ok(Some((self.early.drain(..taken).collect(), String::new())))
+    }
+
+    fn next_until_close(&mut self) -> io::Result<Option<Piece>> {
+        // What came with the head is there already.
+        if self.early.is_empty() && self.fill()? == 0 {
+            return Ok(None);
+        }
+        Ok(Some((std::mem::take(&mut self.early), String::new())))
     }
 
     fn next_of_chunked(&mut self) -> io::Result<Option<Piece>> {

@@ -23,7 +23,12 @@ pub use self::build::Builder;
 pub use self::conn::Conn;
 use super::certs::Authority;
 use super::message::{Body, End, Head};
-use super::wait::{self, DEADLINE};
+use super::wait::{self, DEADLINE, Gate};
+
+/// The first event of [`Upstream::two_events`].
+pub const FIRST: &str = "data: {\"first\":1}\n\n";
+/// Its second and last.
+pub const SECOND: &str = "data: {\"second\":2}\n\n";
 
 /// A request as it reached the upstream.
 #[derive(Debug, Clone)]
@@ -79,6 +84,21 @@ impl Upstream {
     /// Answers every request, over TLS, with status 200 and `json`.
     pub fn answering(json: &'static str) -> Upstream {
         Upstream::tls(move |conn| conn.serve(|conn, _| conn.answer_json(200, json)))
+    }
+
+    /// Answers every request, over TLS, with a stream of two events: [`FIRST`] at
+    /// once, [`SECOND`] when `gate` lets it through.
+    pub fn two_events(gate: &Gate) -> Upstream {
+        let gate = gate.clone();
+        Upstream::tls(move |conn| {
+            conn.serve(|conn, _| {
+                conn.start_events()?;
+                conn.write_chunk(FIRST)?;
+                gate.pass();
+                conn.write_chunk(SECOND)?;
+                conn.write_last_chunk("")
+            })
+        })
     }
 
     /// Accepts connections, reads, and never shakes hands, though its URL says https.
