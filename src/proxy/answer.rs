@@ -33,7 +33,8 @@ struct Passing {
     origin: Origin,
     /// Since when nothing has come, if the upstream is being waited for.
     silent_since: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
+    /// Made when the upstream is waited for the first time.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Its end is the end of the connection: HTTP/1.0 and no length.
     close_delimited: bool,
     state: State,
@@ -87,14 +88,13 @@ impl AnswerBody {
             wire.finish();
             return AnswerBody(Source::Own(None));
         }
-        let timer = Box::pin(sleep_until(Instant::now() + origin.idle_timeout));
         AnswerBody(Source::Passing(Box::new(Passing {
             body,
             tap,
             wire,
             origin,
             silent_since: None,
-            timer,
+            timer: None,
             close_delimited,
             state: State::Streaming,
         })))
@@ -181,9 +181,10 @@ impl Passing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let due = since + self.origin.idle_timeout;
         // The timer is moved only when it rings, so that a chunk costs none.
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let due = since + self.origin.idle_timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {
                 let failure = Failure {
                     kind: FailureKind::ReadTimeout,
@@ -192,7 +193,7 @@ impl Passing {
                 };
                 return self.fail(&Fault::upstream(failure, &self.origin.name), cx);
             }
-            self.timer.as_mut().reset(due);
+            timer.as_mut().reset(due);
         }
         Poll::Pending
     }
