@@ -34,7 +34,7 @@ impl Notify {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
             Err(error) => {
                 warn!(self.log, "the monotonic clock cannot be read"; "event" => "notify_failed", "error" => %error);
-            },
+            }
         }
     }
 
