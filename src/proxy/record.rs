@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Fault;
+use super::{Fault, FaultKind};
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 use crate::telemetry::tap::Observed;
@@ -55,6 +55,7 @@ impl Record {
             self.event.error_code = Some(row.code);
             self.event.error_message = Some(Bounded::from(fault.message.as_str()));
             self.event.fault = Some(row.blame);
+            self.event.client_aborted = fault.kind == FaultKind::ClientGone;
         }
     }
 
