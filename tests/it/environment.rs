@@ -51,6 +51,7 @@ fn the_original_helpers_environment_is_enough() {
     let answer = client.post_json("/v1/chat/completions", "{\"model\":\"m\"}");
     assert_eq!(answer.status(), 401);
     assert_eq!(answer.body.json()["error"]["code"], "invalid_api_key");
+    let mut client = daemon.client();
     let fields = "Authorization: Bearer sk-litellm\r\nUser-Agent: OpenAI/Python\r\n";
     client.send("GET", "/v1/models", fields, b"").unwrap();
     assert_eq!(client.answer().body.json()["ok"], true);
