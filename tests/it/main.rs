@@ -17,3 +17,4 @@ mod notify;
 mod reload;
 mod secrets;
 mod support_selftest;
+mod tokens;
