@@ -82,14 +82,11 @@ fn usage_in(answer: &Answer) -> Value {
     let whole = serde_json::from_str::<Value>(&text).ok();
     let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let events = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    let usages = whole.into_iter().chain(events).flat_map(|mut value| {
+    let mut usages = whole.into_iter().chain(events).flat_map(|mut value| {
         let inner = value["response"]["usage"].take();
         [value["usage"].take(), inner]
     });
-    usages
-        .filter(Value::is_object)
-        .last()
-        .expect("there is a usage")
+    usages.rfind(Value::is_object).expect("there is a usage")
 }
 
 #[test]
