@@ -47,6 +47,10 @@ pub(crate) async fn serve(directory: &Path) -> io::Result<()> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the daemon's workers; this is one thread"
+)]
 async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,

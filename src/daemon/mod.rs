@@ -147,19 +147,14 @@ async fn serve(
         "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
     notify.ready(&status(&snapshot, addresses.len(), &workers));
 
-    loop {
-        match signals.next().await {
-            Signal::Reload => {
-                notify.reloading();
-                let outcome = reload.run(logs, log, &workers);
-                let line = match outcome {
-                    Ok(()) => status(&reload.current(), addresses.len(), &workers),
-                    Err(first) => format!("still on the configuration before: {first}"),
-                };
-                notify.ready(&line);
-            }
-            Signal::Stop => break,
-        }
+    while let Signal::Reload = signals.next().await {
+        notify.reloading();
+        let outcome = reload.run(logs, log, &workers);
+        let line = match outcome {
+            Ok(()) => status(&reload.current(), addresses.len(), &workers),
+            Err(first) => format!("still on the configuration before: {first}"),
+        };
+        notify.ready(&line);
     }
     let timeout = reload.current().config.server.drain_timeout;
     drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;

@@ -1,5 +1,6 @@
 //! Takes connections from a listener and spreads them over the workers.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -22,8 +23,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Accepts until `stop` says so; no error ends it. Each connection holds one of
-/// `places` until it is closed; without a free one, connections wait in the
-/// kernel's backlog. With `last_call`, what waits there at the end is accepted
+/// `places` until it is closed; without a free one, one connection waits here
+/// and the others in the kernel's backlog. With `last_call`, what waits there at the end is accepted
 /// too, since the socket is closed with us.
 ///
 /// # Errors
@@ -50,13 +51,18 @@ pub async fn accept(
         });
     };
     let mut said: Option<Instant> = None;
+    let waiting: Cell<Option<Accepted>> = Cell::new(None);
     let mut next = pin!(async {
         loop {
+            // A place is taken for a connection that is there: listeners that
+            // wait for one would take them from each other.
+            waiting.set(Some(accepted(&listener, &name, &mut said, &log).await));
             let place = Arc::clone(&places)
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            spread(accepted(&listener, &name, &mut said, &log).await, place);
+            let accepted = waiting.take().expect("nobody else takes it meanwhile");
+            spread(accepted, Some(place));
         }
     });
     let mut stopped = pin!(stop.wait_for(|stopped| *stopped));
@@ -65,12 +71,16 @@ pub async fn accept(
         stopped.as_mut().poll(cx).map(drop)
     })
     .await;
+    if let Some(accepted) = waiting.take() {
+        // Nobody else can serve it any more.
+        spread(accepted, None);
+    }
     while last_call
         && let Ok(place) = Arc::clone(&places).try_acquire_owned()
         && let Poll::Ready(Ok(accepted)) =
             listener.poll_accept(&mut Context::from_waker(Waker::noop()))
     {
-        spread(accepted, place);
+        spread(accepted, Some(place));
     }
     Ok(())
 }

@@ -51,6 +51,8 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
         worker,
     };
     let mut connection = http1::Builder::new()
+        // `ClientIo` notices a client that has left.
+        .half_close(true)
         .max_header_size(server.max_header)
         .max_buf_size(server.max_header.max(64 * 1024))
         .serve_connection(
@@ -133,8 +135,11 @@ impl Service<Request<Incoming>> for Respond {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answering = respond(request, Rc::clone(&self.wire), Rc::clone(&self.worker));
-        Box::pin(async { Ok(answering.await) })
+        Box::pin(respond(
+            request,
+            Rc::clone(&self.wire),
+            Rc::clone(&self.worker),
+        ))
     }
 }
 
@@ -162,6 +167,15 @@ fn refusal(
     }
     let most = server.max_header;
     Some(match refused {
+        // hyper looks at a target's length only in a head that it has read whole.
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) if fills_line(unread, most) => {
+            Fault::new(
+                FaultKind::TargetTooLong,
+                format!(
+                    "The request's line has more than {most} bytes. Ask for a shorter path or query."
+                ),
+            )
+        }
         Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Fault::new(
             FaultKind::HeadTooLarge,
             format!(
@@ -187,6 +201,11 @@ fn refusal(
     })
 }
 
+/// Whether the first line alone has `most` bytes or more.
+fn fills_line(unread: &[u8], most: usize) -> bool {
+    unread.len() >= most && !unread[..most].contains(&b'\n')
+}
+
 /// The timeouts of a connection while hyper runs it: one timer, moved only
 /// when it rings or would ring too late.
 struct Clock<'a> {
@@ -208,7 +227,11 @@ impl<'a> Clock<'a> {
 
     fn poll_end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let (due, end) = self.next();
+            // While a request runs and the client takes what there is, nothing
+            // is timed here; the timer may ring once, for nothing.
+            let Some((due, end)) = self.next() else {
+                return Poll::Pending;
+            };
             if due < self.timer.deadline() {
                 self.timer.as_mut().reset(due);
             }
@@ -216,37 +239,30 @@ impl<'a> Clock<'a> {
                 return Poll::Pending;
             }
             if due <= Instant::now() {
-                if let Some(end) = end {
-                    return Poll::Ready(end);
-                }
+                return Poll::Ready(end);
             }
-            self.timer
-                .as_mut()
-                .reset(due.max(Instant::now() + Duration::from_millis(1)));
+            self.timer.as_mut().reset(due);
         }
     }
 
-    /// What comes next, and when; no `End` where it is only another look.
-    fn next(&mut self) -> (Instant, Option<End>) {
+    /// What comes next, and when.
+    fn next(&mut self) -> Option<(Instant, End)> {
         if self.wire.is_aborting() {
             let at = *self
                 .abort_at
                 .get_or_insert_with(|| Instant::now() + ABORT_GRACE);
-            return (at, Some(End::Aborted));
+            return Some((at, End::Aborted));
         }
         match self.wire.phase() {
             Phase::Idle(since) if self.wire.is_draining() => {
-                (since + FIRST_REQUEST_GRACE, Some(End::Idle))
+                Some((since + FIRST_REQUEST_GRACE, End::Idle))
             }
-            Phase::Idle(since) if self.wire.has_served() => {
-                (since + self.server.keepalive_timeout, Some(End::Idle))
+            Phase::Idle(since) => Some((since + self.server.keepalive_timeout, End::Idle)),
+            Phase::Head(since) => Some((since + self.server.header_timeout, End::HeadTimeout)),
+            Phase::Busy => {
+                let since = self.wire.blocked_since()?;
+                Some((since + self.server.write_timeout, End::WriteTimeout))
             }
-            Phase::Idle(since) => (since + self.server.keepalive_timeout, Some(End::Idle)),
-            Phase::Head(since) => (since + self.server.header_timeout, Some(End::HeadTimeout)),
-            Phase::Busy => match self.wire.blocked_since() {
-                Some(since) => (since + self.server.write_timeout, Some(End::WriteTimeout)),
-                None => (Instant::now() + self.server.keepalive_timeout, None),
-            },
         }
     }
 }

@@ -1,7 +1,8 @@
 //! hyper's service: one request in, one answer out, and its record begun.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -23,7 +24,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     wire: Rc<Wire>,
     worker: Rc<Worker>,
-) -> Response<AnswerBody> {
+) -> Result<Response<AnswerBody>, Infallible> {
     let (head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
     let engine = worker.engine();
@@ -38,12 +39,14 @@ pub(super) async fn respond(
         note_own(&answer, &wire);
         answer
     } else {
-        match unless_aborted(
+        let answering = pin!(admit_and_forward(
+            head,
+            incoming,
             &wire,
-            admit_and_forward(head, incoming, &wire, &engine, &request_id),
-        )
-        .await
-        {
+            &engine,
+            &request_id
+        ));
+        match unless_aborted(&wire, answering).await {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
         }
@@ -53,7 +56,7 @@ pub(super) async fn respond(
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    answer
+    Ok(answer)
 }
 
 async fn admit_and_forward(
@@ -122,9 +125,8 @@ fn note_own(answer: &Response<AnswerBody>, wire: &Wire) {
 /// Runs `answering` until the drain is over.
 async fn unless_aborted<T>(
     wire: &Wire,
-    answering: impl Future<Output = Result<T, Fault>>,
+    mut answering: Pin<&mut impl Future<Output = Result<T, Fault>>>,
 ) -> Result<T, Fault> {
-    let mut answering = pin!(answering);
     poll_fn(|cx| {
         if wire.is_aborting() {
             return Poll::Ready(Err(Fault::draining()));

@@ -62,10 +62,7 @@ pub(super) async fn run(
         })
         .await;
     }
-    wire.note(|record| {
-        record.event.bytes_in = from_client.get();
-        record.event.bytes_out = client.written;
-    });
+    wire.note(|record| record.tunnelled(from_client.get(), client.written));
     if wire.is_aborting() {
         wire.cut(&Fault::draining());
     }

@@ -22,6 +22,9 @@ use crate::proxy::{Engine, Snapshot, Wire};
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Names that a worker resolves at the same time; more wait, within `connect_timeout`.
+const MAX_LOOKUPS: usize = 16;
+
 /// What the daemon asks of a worker.
 #[derive(Debug)]
 pub enum Order {
@@ -31,8 +34,8 @@ pub enum Order {
         accepted: Accepted,
         /// The name of the listener it came from.
         listener: Arc<str>,
-        /// Its share of `max_connections`.
-        place: OwnedSemaphorePermit,
+        /// Its share of `max_connections`; none if it is over them.
+        place: Option<OwnedSemaphorePermit>,
     },
     /// Use another configuration for the requests to come.
     Reload(Arc<Snapshot>),
@@ -73,7 +76,10 @@ impl WorkerHandle {
     pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
+        // Only getaddrinfo(3) runs on threads beside; a slow name server must not
+        // make hundreds of them.
         let runtime = runtime::Builder::new_current_thread()
+            .max_blocking_threads(MAX_LOOKUPS)
             .enable_io()
             .enable_time()
             .build()?;
@@ -162,7 +168,12 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, accepted: Accepted, listener: &str, place: OwnedSemaphorePermit) {
+    fn serve(
+        self: &Rc<Self>,
+        accepted: Accepted,
+        listener: &str,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let (socket, remote) = match accepted.register() {
             Ok(registered) => registered,
             Err(error) => {
@@ -203,7 +214,7 @@ impl Worker {
 struct Seat {
     worker: Rc<Worker>,
     number: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Seat {

@@ -11,6 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fault::Fault;
+use super::fields;
+use super::joined::Joined;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind};
@@ -26,13 +28,14 @@ enum Source {
 }
 
 struct Passing {
-    body: upstream::AnswerBody,
+    body: Joined,
     tap: Tap,
     wire: Rc<Wire>,
     origin: Origin,
     /// Since when nothing has come, if the upstream is being waited for.
     silent_since: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
+    /// Made when the upstream is waited for the first time.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Its end is the end of the connection: HTTP/1.0 and no length.
     close_delimited: bool,
     state: State,
@@ -86,14 +89,13 @@ impl AnswerBody {
             wire.finish();
             return AnswerBody(Source::Own(None));
         }
-        let timer = Box::pin(sleep_until(Instant::now() + origin.idle_timeout));
         AnswerBody(Source::Passing(Box::new(Passing {
-            body,
+            body: Joined::new(body),
             tap,
             wire,
             origin,
             silent_since: None,
-            timer,
+            timer: None,
             close_delimited,
             state: State::Streaming,
         })))
@@ -145,7 +147,7 @@ impl Passing {
             return self.fail(&Fault::draining(), cx);
         }
         match self.body.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.silent_since = None;
                 self.wire.handed_over();
                 if let Some(data) = frame.data_ref() {
@@ -153,7 +155,11 @@ impl Passing {
                     self.wire
                         .note(|record| record.event.bytes_out += data.len() as u64);
                 }
-                if self.body.is_end_stream() {
+                if let Some(trailers) = frame.trailers_mut() {
+                    fields::towards_client(trailers);
+                }
+                // Nothing follows trailers, and hyper does not ask for it.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.body.release();
                     self.finish();
                 }
@@ -176,9 +182,10 @@ impl Passing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let due = since + self.origin.idle_timeout;
         // The timer is moved only when it rings, so that a chunk costs none.
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let due = since + self.origin.idle_timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {
                 let failure = Failure {
                     kind: FailureKind::ReadTimeout,
@@ -187,7 +194,7 @@ impl Passing {
                 };
                 return self.fail(&Fault::upstream(failure, &self.origin.name), cx);
             }
-            self.timer.as_mut().reset(due);
+            timer.as_mut().reset(due);
         }
         Poll::Pending
     }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::fault::{Fault, FaultKind};
 use super::fields;
 use super::target::Target;
+use super::wire::Wire;
 use crate::upstream::{BodyFault, RequestBody};
 
 /// Room taken for a body before its bytes come, whatever length it claims.
@@ -44,15 +45,22 @@ pub(super) async fn prepare(
     incoming: Incoming,
     most: usize,
     silence: Duration,
+    wire: &Wire,
 ) -> Result<Prepared, Fault> {
     let unseen = |body| Prepared { body, model: None };
     if incoming.is_end_stream() {
         return Ok(unseen(RequestBody::empty()));
     }
     if !is_looked_at(head, target) {
-        return Ok(unseen(RequestBody::passing(incoming, silence)));
+        return Ok(unseen(RequestBody::passing(
+            incoming,
+            silence,
+            fields::keep_back,
+        )));
     }
     let whole = read_whole(incoming, most, silence).await?;
+    // Whatever is found in it, the connection can go on.
+    wire.body_was_read();
     let seen: Seen<'_> = serde_json::from_slice(&whole).map_err(|error| {
         Fault::new(
             FaultKind::InvalidJson,

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use http::{Response, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::Engine;
 use super::answer::{AnswerBody, Origin};
@@ -49,18 +49,22 @@ pub async fn forward(
         incoming,
         server.max_body,
         server.body_timeout,
+        wire,
     )
     .await?;
-    if prepared.body.is_replayable() {
-        wire.body_was_read();
-    }
     wire.note(|record| {
         record.uploads(prepared.body.counter());
         record.event.model = prepared.model.as_deref().map(Bounded::from);
     });
 
     let upgrade = upgrade_of(&head);
+    let says_empty = prepared.body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
     fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
+    if says_empty {
+        // hyper says a length only of a body; some servers want one of every POST.
+        head.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     head.uri = Uri::from(target.at_upstream.clone());
     let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
     head.extensions.clear();
@@ -85,7 +89,7 @@ pub async fn forward(
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.head.headers.insert(header::UPGRADE, protocol);
-            engine.pool.upgrade(request, &mut effort).await
+            Box::pin(engine.pool.upgrade(request, &mut effort)).await
         }
     };
     wire.note(|record| record.effort(&effort));

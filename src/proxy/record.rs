@@ -31,6 +31,18 @@ impl Record {
         self.uploaded = Some(counter);
     }
 
+    /// Whether a body that passed through has been read to its end.
+    pub(super) fn upload_is_whole(&self) -> bool {
+        self.uploaded.as_ref().is_some_and(BytesIn::is_whole)
+    }
+
+    /// The bytes of a connection that switched protocols; there is no body.
+    pub fn tunnelled(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.uploaded = None;
+        self.event.bytes_in = bytes_in;
+        self.event.bytes_out = bytes_out;
+    }
+
     /// What it took to get an answer, or not to.
     pub(super) fn effort(&mut self, effort: &Effort) {
         self.event.attempts = effort.attempts;
@@ -55,13 +67,8 @@ impl Record {
             self.event.error_code = Some(row.code);
             self.event.error_message = Some(Bounded::from(fault.message.as_str()));
             self.event.fault = Some(row.blame);
-            self.event.client_aborted = fault.kind == FaultKind::ClientGone;
+            self.event.client_aborted |= fault.kind == FaultKind::ClientGone;
         }
-    }
-
-    /// Whether the body that is counted has come to its end.
-    pub(super) fn has_whole_upload(&self) -> bool {
-        self.uploaded.as_ref().is_some_and(BytesIn::is_whole)
     }
 
     pub(super) fn close(mut self) -> RequestEvent {

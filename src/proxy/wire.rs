@@ -147,9 +147,8 @@ impl Wire {
 
     /// Whether the client may still be sending the running request's body.
     pub fn body_is_pending(&self) -> bool {
-        let is_whole =
-            |record: &Option<Record>| record.as_ref().is_some_and(Record::has_whole_upload);
-        !self.body_read.get() && !is_whole(&self.record.borrow())
+        let passed = |record: &Option<Record>| record.as_ref().is_some_and(Record::upload_is_whole);
+        !self.body_read.get() && !passed(&self.record.borrow())
     }
 
     /// Leaves a tunnel for the connection to run, after the 101 has gone.
@@ -278,10 +277,10 @@ impl Wire {
 
     fn log_record(&self) {
         if let Some(record) = self.record.borrow_mut().take() {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            if record.has_whole_upload() {
+            if record.upload_is_whole() {
                 self.body_read.set(true);
             }
+            self.running.fetch_sub(1, Ordering::Relaxed);
             record.close().log(&self.log);
         }
     }

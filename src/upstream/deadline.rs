@@ -1,7 +1,7 @@
 //! The wait for an answer's head.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use tokio::time::{Instant, sleep_until};
@@ -16,9 +16,8 @@ use crate::config::checked;
 pub(super) async fn within<T>(
     upstream: &checked::Upstream,
     upload: &Upload,
-    exchange: impl Future<Output = T>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, FailureKind> {
-    let mut exchange = pin!(exchange);
     let due = || match upload.state.get() {
         UploadState::Done => upload.since.get() + upstream.response_timeout,
         UploadState::Sending => upload.since.get() + upstream.idle_timeout,

@@ -70,6 +70,8 @@ impl Failure {
     pub(super) fn from_hyper(error: &hyper::Error, address: SocketAddr) -> Self {
         let kind = if let Some(fault) = body_fault(error) {
             FailureKind::ClientBody(fault)
+        } else if refuses_our_certificate(error) {
+            FailureKind::TlsAlert
         } else if error.is_parse_too_large() {
             FailureKind::HeadTooLarge
         } else if error.is_parse() {
@@ -127,6 +129,30 @@ fn sources<'a>(
 
 fn body_fault(error: &hyper::Error) -> Option<BodyFault> {
     sources(error).find_map(|error| error.downcast_ref::<BodyFault>().copied())
+}
+
+/// TLS 1.3 ends the handshake for us before the peer has looked at our
+/// certificate, so what it thinks of it comes in place of an answer (RFC 8446,
+/// section 4.4.2.4).
+fn refuses_our_certificate(error: &hyper::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    sources(error)
+        .filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref())
+        .any(|inner| {
+            matches!(
+                inner.downcast_ref::<rustls::Error>(),
+                Some(rustls::Error::AlertReceived(
+                    Alert::CertificateRequired
+                        | Alert::BadCertificate
+                        | Alert::UnsupportedCertificate
+                        | Alert::CertificateRevoked
+                        | Alert::CertificateExpired
+                        | Alert::CertificateUnknown
+                        | Alert::UnknownCA
+                        | Alert::AccessDenied
+                ))
+            )
+        })
 }
 
 fn is_io(error: &hyper::Error) -> bool {

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::dial::Dialled;
 use super::failure::Failure;
+use super::gate::Gate;
 use super::pool::Shelf;
 use super::request::{Request, RequestBody};
 use super::stream::Stream;
@@ -34,6 +35,7 @@ const MAX_BUFFER: usize = 128 * 1024;
 pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
     driver: http1::Connection<TokioIo<Stream>, RequestBody>,
+    gate: Gate,
     /// The driver has ended; it must not be polled again.
     ended: bool,
     bytes_read: Rc<Cell<u64>>,
@@ -46,7 +48,7 @@ pub(super) struct Refusal {
     pub(super) failure: Failure,
     /// Not one byte came back on this connection since the request began.
     pub(super) silent: bool,
-    /// The request, if none of it was put on the wire.
+    /// The request, if none of it was put on the wire, or none of it was used there.
     pub(super) unsent: Option<Request>,
 }
 
@@ -64,6 +66,7 @@ impl Connection {
         Ok(Box::new(Connection {
             sender,
             driver,
+            gate: Gate::new(),
             ended: false,
             bytes_read,
             address,
@@ -86,12 +89,17 @@ impl Connection {
         // The request is queued by the call itself; the future only waits.
         let mut answer = pin!(self.sender.try_send_request(request.into_http()));
         let outcome = {
-            let (driver, ended) = (&mut self.driver, &mut self.ended);
+            let (driver, gate, ended) = (&mut self.driver, &self.gate, &mut self.ended);
             poll_fn(|cx| {
-                if !*ended && Pin::new(&mut *driver).poll(cx).is_ready() {
-                    *ended = true;
+                if !*ended {
+                    *ended = Pin::new(&mut *driver)
+                        .poll(&mut gate.context(cx))
+                        .is_ready();
                 }
-                answer.as_mut().poll(cx)
+                // Only the driver can make it ready, and that was polled just now.
+                answer
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
             })
             .await
         };
@@ -120,8 +128,9 @@ impl Connection {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ended && Pin::new(&mut self.driver).poll(cx).is_ready() {
-            self.ended = true;
+        if !self.ended {
+            let mut cx = self.gate.context(cx);
+            self.ended = Pin::new(&mut self.driver).poll(&mut cx).is_ready();
         }
         if self.ended {
             Poll::Ready(())
@@ -169,17 +178,12 @@ impl Http1Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        // The channel between the connection and its body needs no waker: both
-        // ends are polled here, one after the other.
-        let mut from_driver = Context::from_waker(Waker::noop());
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
+        let mut polled = self.read();
         if polled.is_pending() {
-            let connection = self
-                .connection
-                .as_mut()
-                .expect("the connection is kept until the body has ended");
-            let _ = connection.drive(cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(&mut from_driver);
+            if let Some(connection) = &mut self.connection {
+                let _ = connection.drive(cx);
+            }
+            polled = self.read();
         }
         match polled {
             Poll::Pending => Poll::Pending,
@@ -195,6 +199,17 @@ impl Http1Body {
                     .expect("the connection is kept until the body has ended");
                 Poll::Ready(Some(Err(Failure::from_hyper(&error, connection.address))))
             }
+        }
+    }
+
+    /// Takes what the connection has put ready. It needs no waker, and nobody has
+    /// to be woken: both ends are polled here, one after the other.
+    fn read(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let incoming = Pin::new(&mut self.incoming);
+        let poll = || incoming.poll_frame(&mut Context::from_waker(Waker::noop()));
+        match &self.connection {
+            Some(connection) => connection.gate.shut_while(poll),
+            None => poll(),
         }
     }
 

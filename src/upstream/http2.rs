@@ -1,12 +1,13 @@
 //! HTTP/2 connections: many requests on each, and as many connections as the
 //! peer's stream limit asks for.
 
-use std::cell::Cell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,6 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -23,6 +23,7 @@ use super::dial::Dialled;
 use super::failure::{Failure, FailureKind};
 use super::http1::Refusal;
 use super::request::{Request, RequestBody};
+use super::stream::Stream;
 use crate::config::checked::BaseUrl;
 
 /// What one stream may send us before we have read it. Large enough for full
@@ -39,25 +40,21 @@ const MAX_SEND_BUFFER: usize = 256 * 1024;
 /// A connection that many requests share.
 pub(super) struct Connection {
     sender: http2::SendRequest<RequestBody>,
+    driver: Rc<Driver>,
     load: Rc<Load>,
     address: SocketAddr,
 }
 
-/// Streams of one connection.
-struct Load {
-    running: Cell<usize>,
-    /// The peer's limit, as last heard.
-    limit: Cell<usize>,
-    /// The first SETTINGS came, or the connection ended before.
-    settled: Notify,
-}
+/// Streams that run on one connection.
+#[derive(Default)]
+struct Load(Cell<usize>);
 
 /// One stream's place on its connection.
 pub(super) struct Seat(Rc<Load>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.running.set(self.0.running.get() - 1);
+        self.0.0.set(self.0.0.get() - 1);
     }
 }
 
@@ -69,7 +66,8 @@ impl Connection {
         let Dialled {
             stream, address, ..
         } = dialled;
-        let (sender, driver) = http2::Builder::new(Local)
+        let progress = Rc::<Progress>::default();
+        let (sender, driver) = http2::Builder::new(Local(Rc::clone(&progress)))
             .timer(TokioTimer::new())
             // No stream before the peer has said how many it takes: queued
             // behind a limit, a request would wait for strangers' answers.
@@ -81,31 +79,23 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::from_hyper(&error, address))?;
-        let load = Rc::new(Load {
-            running: Cell::new(0),
-            limit: Cell::new(0),
-            settled: Notify::new(),
-        });
-        spawn_local(Driver {
-            driver,
-            load: Rc::clone(&load),
-        });
-        let settled = load.settled.notified();
-        match timeout(settings_timeout, settled).await {
-            Ok(()) if load.limit.get() > 0 => Ok(Rc::new(Connection {
+        let driver = Driver::spawn(driver, progress);
+        match timeout(settings_timeout, driver.settled()).await {
+            Ok(()) if driver.stream_limit() > 0 => Ok(Rc::new(Connection {
                 sender,
-                load,
+                driver,
+                load: Rc::default(),
                 address,
             })),
             Ok(()) => Err(Failure::new(
                 FailureKind::Protocol,
                 Some(address),
-                "HTTP/2 allows no streams, or ended at once",
+                "the HTTP/2 connection ended before it began",
             )),
             Err(_elapsed) => Err(Failure::new(
                 FailureKind::HandshakeTimeout,
                 Some(address),
-                "no HTTP/2 SETTINGS came",
+                "no HTTP/2 SETTINGS that allow a stream came",
             )),
         }
     }
@@ -116,10 +106,11 @@ impl Connection {
 
     /// Takes a place for one more stream, if the peer's limit leaves one.
     pub(super) fn seat(&self) -> Option<Seat> {
-        if self.is_closed() || self.load.running.get() >= self.load.limit.get() {
+        let running = &self.load.0;
+        if self.is_closed() || running.get() >= self.driver.stream_limit() {
             return None;
         }
-        self.load.running.set(self.load.running.get() + 1);
+        running.set(running.get() + 1);
         Some(Seat(Rc::clone(&self.load)))
     }
 
@@ -130,6 +121,7 @@ impl Connection {
         url: &BaseUrl,
     ) -> Result<(Response<Incoming>, Seat), Refusal> {
         address_to(url, &mut request);
+        let copy = request.copy();
         let mut sender = self.sender.clone();
         match sender.try_send_request(request.into_http()).await {
             Ok(response) => Ok((response, seat)),
@@ -138,9 +130,11 @@ impl Connection {
                     let (head, body) = message.into_parts();
                     Request { head, body }
                 });
-                let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                let lost = lost.into_error();
+                let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&lost)));
+                let failure = Failure::from_hyper(&lost, self.address);
                 // Other streams share the bytes, so nothing can be told from
-                // them; only a request that was never begun is sent again.
+                // them; only a request that was not processed is sent again.
                 Err(Refusal {
                     failure,
                     silent: false,
@@ -155,6 +149,22 @@ impl Connection {
     }
 }
 
+/// Whether the peer says that it has not begun to process a request: it refused
+/// the stream, or went away before it (RFC 9113, section 8.7).
+fn was_not_processed(error: &hyper::Error) -> bool {
+    let Some(error) = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+    else {
+        return false;
+    };
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => error.is_reset() && error.is_remote(),
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        _ => false,
+    }
+}
+
 /// HTTP/2 names scheme and authority in the target itself and has no `Host`.
 fn address_to(url: &BaseUrl, request: &mut Request) {
     let mut parts = std::mem::take(&mut request.head.uri).into_parts();
@@ -166,38 +176,94 @@ fn address_to(url: &BaseUrl, request: &mut Request) {
     request.head.version = http::Version::HTTP_2;
 }
 
-/// Drives the connection and notes the peer's stream limit as it changes.
+type HyperConnection = http2::Connection<TokioIo<Stream>, RequestBody, Local>;
+
+/// hyper's connection, driven by a task of its own and asked by others for the
+/// peer's stream limit.
 struct Driver {
-    driver: http2::Connection<TokioIo<super::Stream>, RequestBody, Local>,
-    load: Rc<Load>,
+    /// None once it has ended; how it did reaches every stream by its own error.
+    connection: RefCell<Option<HyperConnection>>,
+    progress: Rc<Progress>,
 }
 
-impl Future for Driver {
-    type Output = ();
+impl Driver {
+    fn spawn(connection: HyperConnection, progress: Rc<Progress>) -> Rc<Self> {
+        let driver = Rc::new(Driver {
+            connection: RefCell::new(Some(connection)),
+            progress,
+        });
+        let driven = Rc::clone(&driver);
+        spawn_local(poll_fn(move |cx| driven.poll(cx)));
+        driver
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // How it ended reaches every stream on it by its own error.
-        let done = Pin::new(&mut self.driver).poll(cx).map(drop);
-        if done.is_pending() {
-            self.load.limit.set(self.driver.current_max_send_streams());
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut connection = self.connection.borrow_mut();
+        if let Some(running) = connection.as_mut() {
+            ready!(Pin::new(running).poll(cx)).ok();
         }
-        if done.is_ready() || self.load.limit.get() > 0 {
-            self.load.settled.notify_one();
+        *connection = None;
+        self.progress.made();
+        Poll::Ready(())
+    }
+
+    /// The first SETTINGS came, or the connection ended before.
+    async fn settled(&self) {
+        poll_fn(|cx| {
+            if self.stream_limit() > 0 || self.connection.borrow().is_none() {
+                return Poll::Ready(());
+            }
+            self.progress.awaited(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// How many streams the peer allows; 0 once the connection has ended.
+    fn stream_limit(&self) -> usize {
+        let connection = self.connection.borrow();
+        connection
+            .as_ref()
+            .map_or(0, HyperConnection::current_max_send_streams)
+    }
+}
+
+/// Tells that a connection's tasks have run. hyper reads frames in a task that
+/// it hands to its executor, and wakes nobody for SETTINGS.
+#[derive(Default)]
+struct Progress(RefCell<Option<Waker>>);
+
+impl Progress {
+    fn awaited(&self, waker: &Waker) {
+        *self.0.borrow_mut() = Some(waker.clone());
+    }
+
+    fn made(&self) {
+        if let Some(waker) = self.0.borrow_mut().take() {
+            waker.wake();
         }
-        done
     }
 }
 
 /// hyper's own tasks of a connection stay on its worker.
 #[derive(Clone)]
-struct Local;
+struct Local(Rc<Progress>);
 
 impl<F> hyper::rt::Executor<F> for Local
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        spawn_local(future);
+        let progress = Rc::clone(&self.0);
+        spawn_local(async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let done = future.as_mut().poll(cx);
+                progress.made();
+                done
+            })
+            .await;
+        });
     }
 }
 
@@ -229,9 +295,22 @@ impl Http2Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let address = self.address;
-        Pin::new(&mut self.incoming).poll_frame(cx).map(|frame| {
-            frame.map(|frame| frame.map_err(|error| Failure::from_hyper(&error, address)))
-        })
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => Poll::Ready(Some(Err(Failure::from_hyper(&error, self.address)))),
+            None if self.has_ended() => Poll::Ready(None),
+            None => Poll::Ready(Some(Err(Failure::new(
+                FailureKind::Incomplete,
+                Some(self.address),
+                "the HTTP/2 stream was reset in the middle of the answer",
+            )))),
+        }
+    }
+
+    /// Whether the end that hyper reports is the answer's. It also reports one
+    /// for a reset without an error, which an upstream may send behind a whole
+    /// answer to tell us to stop the upload (RFC 9113, section 8.1).
+    fn has_ended(&self) -> bool {
+        self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
     }
 }

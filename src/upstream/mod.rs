@@ -15,6 +15,7 @@ mod body;
 mod deadline;
 mod dial;
 mod failure;
+mod gate;
 mod happy_eyeballs;
 mod http1;
 mod http2;

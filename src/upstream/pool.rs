@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::response;
+use http::{StatusCode, response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -79,13 +80,19 @@ impl Pool {
             Outcome::Answered(answer) => return Ok(answer),
             Outcome::Unanswered(request) => request,
         };
+        // Boxed, as all that is rare: a future is as large as its largest way,
+        // and one of these is made for every request.
         if self.dialer.upstream().http2 {
-            return self.send_shared(again, effort).await;
+            return Box::pin(self.send_shared(again, effort)).await;
         }
-        let dialled = self.dial(false, effort).await?;
-        self.send_on(http1::Connection::open(dialled).await?, again, effort)
+        let connection = Box::pin(self.open(effort)).await?;
+        self.send_on(connection, again, effort)
             .await
             .map_err(|refusal| refusal.failure)
+    }
+
+    async fn open(&self, effort: &mut Effort) -> Result<Box<http1::Connection>, Failure> {
+        http1::Connection::open(self.dial(false, effort).await?).await
     }
 
     /// Sends a request to switch protocols, on a connection of its own. Where
@@ -103,16 +110,13 @@ impl Pool {
         effort.begin(connection.address);
         let upload = request.body.upload();
         let address = connection.address;
-        let (response, connection) = within(
-            self.dialer.upstream(),
-            &upload,
-            connection.exchange(request),
-        )
-        .await
-        .map_err(|kind| self.silence(kind, address))?
-        .map_err(|refusal| refusal.failure)?;
+        let exchange = pin!(connection.exchange(request));
+        let (response, connection) = within(self.dialer.upstream(), &upload, exchange)
+            .await
+            .map_err(|kind| self.silence(kind, address))?
+            .map_err(|refusal| refusal.failure)?;
         let (head, incoming) = response.into_parts();
-        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let stream = connection.into_stream().await;
             let none = Http1Body::ended(incoming, Rc::clone(&self.shelf));
             return Ok((
@@ -168,18 +172,26 @@ impl Pool {
         effort.begin(connection.address);
         let upload = request.body.upload();
         let address = connection.address;
-        let (response, connection) = within(
-            self.dialer.upstream(),
-            &upload,
-            connection.exchange(request),
-        )
-        .await
-        .map_err(|kind| Refusal {
-            failure: self.silence(kind, address),
-            silent: false,
-            unsent: None,
-        })??;
+        let exchange = pin!(connection.exchange(request));
+        let (response, connection) = within(self.dialer.upstream(), &upload, exchange)
+            .await
+            .map_err(|kind| Refusal {
+                failure: self.silence(kind, address),
+                silent: false,
+                unsent: None,
+            })??;
         let (head, incoming) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Refusal {
+                failure: Failure::new(
+                    FailureKind::Protocol,
+                    Some(address),
+                    "it switched protocols (101) though nobody asked it to",
+                ),
+                silent: false,
+                unsent: None,
+            });
+        }
         let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
         Ok(Answer { head, body })
     }
@@ -190,7 +202,7 @@ impl Pool {
         mut request: Request,
         effort: &mut Effort,
     ) -> Result<Answer, Failure> {
-        // A connection that is going away gives a request back unsent; twice is
+        // A connection that is going away gives a request back unused; twice is
         // bad luck, more is an upstream that takes none.
         let mut chances = 3;
         loop {
@@ -206,7 +218,8 @@ impl Pool {
             let address = connection.address();
             effort.begin(address);
             let upload = request.body.upload();
-            let exchange = connection.exchange(seat, request, &self.dialer.upstream().base_url);
+            let exchange =
+                pin!(connection.exchange(seat, request, &self.dialer.upstream().base_url));
             match within(self.dialer.upstream(), &upload, exchange).await {
                 Ok(Ok((response, seat))) => {
                     let (head, incoming) = response.into_parts();
@@ -301,6 +314,10 @@ impl Effort {
 
 /// Idle HTTP/1.1 connections, the one used last on top.
 pub(super) struct Shelf {
+    #[expect(
+        clippy::vec_box,
+        reason = "they come boxed and go boxed; a shelf that is full of room for whole ones would take more"
+    )]
     idle: RefCell<Vec<Box<http1::Connection>>>,
     most: usize,
 }

@@ -69,6 +69,8 @@ struct Passing {
     timer: Pin<Box<Sleep>>,
     /// Whether `timer` is set for the silence that is going on.
     timing: bool,
+    /// Takes out of the trailers what is not the upstream's business.
+    trim: fn(&mut HeaderMap),
 }
 
 /// How far an upload is; the wait for an answer starts when it is done.
@@ -142,14 +144,16 @@ impl RequestBody {
         RequestBody::of(Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 
-    /// A body that passes through unread; `timeout` bounds the client's silence.
-    pub fn passing(incoming: Incoming, timeout: Duration) -> Self {
+    /// A body that passes through unread; `timeout` bounds the client's silence,
+    /// and `trim` is called on its trailers.
+    pub fn passing(incoming: Incoming, timeout: Duration, trim: fn(&mut HeaderMap)) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + timeout));
         RequestBody::of(Source::Passing(Box::new(Passing {
             incoming,
             timeout,
             timer,
             timing: true,
+            trim,
         })))
     }
 
@@ -177,11 +181,6 @@ impl RequestBody {
         BytesIn(Rc::clone(&self.upload))
     }
 
-    /// Whether the client's body has been read to its end: it can be sent again.
-    pub fn is_replayable(&self) -> bool {
-        matches!(self.source, Source::Whole(_))
-    }
-
     pub(super) fn upload(&self) -> Rc<Upload> {
         Rc::clone(&self.upload)
     }
@@ -206,7 +205,7 @@ impl BytesIn {
         self.0.bytes.get()
     }
 
-    /// Whether the body has come to its end.
+    /// Whether these are all.
     pub fn is_whole(&self) -> bool {
         self.0.state.get() == UploadState::Done
     }
@@ -228,14 +227,18 @@ impl Body for RequestBody {
             Source::Passing(passing) => passing,
         };
         match Pin::new(&mut passing.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 passing.timing = false;
+                if let Some(trailers) = frame.trailers_mut() {
+                    (passing.trim)(trailers);
+                }
                 if let Some(data) = frame.data_ref() {
                     this.upload
                         .bytes
                         .set(this.upload.bytes.get() + data.len() as u64);
                 }
-                let state = if passing.incoming.is_end_stream() {
+                // Nothing follows trailers, and hyper does not ask for it.
+                let state = if frame.is_trailers() || passing.incoming.is_end_stream() {
                     UploadState::Done
                 } else {
                     UploadState::Sending

@@ -54,7 +54,7 @@ fn short_drain(upstream: &Upstream) -> Daemon {
 
 fn started(daemon: &Daemon, path: &str) -> Client {
     let mut client = daemon.client();
-    client.start_stream(path);
+    client.start_stream_at(path);
     client
 }
 

@@ -245,7 +245,7 @@ fn what_waits_in_a_passed_socket_is_served_by_the_next_process() {
 
     let mut first = start().start();
     let mut running = Client::tcp(address);
-    running.start_stream("/v1/first");
+    running.start_stream_at("/v1/first");
     first.signal("TERM");
     first.wait_event("draining");
     // Connected while the first one drains, and after it has gone.

@@ -56,7 +56,7 @@ fn running_streams_end_complete_while_nothing_new_is_taken() {
         let unix = daemon.unix_path();
         let mut clients = [daemon.client(), daemon.client(), daemon.unix_client()];
         for client in &mut clients {
-            client.start_stream("/v1/stream");
+            client.start_stream_at("/v1/stream");
         }
         daemon.signal(signal);
         let draining = daemon.wait_event("draining");
@@ -173,7 +173,7 @@ fn health_says_503_while_draining() {
     let upstream = Upstream::two_events(&gate);
     let mut daemon = with_one_worker(&upstream);
     let mut running = daemon.client();
-    running.start_stream("/v1/stream");
+    running.start_stream_at("/v1/stream");
     // Half a head keeps the connection open as long as it takes to send the rest.
     let mut probe = daemon.client();
     probe.write("GET /health HTTP/1.1\r\nHost: x\r\n").unwrap();

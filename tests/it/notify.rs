@@ -148,7 +148,7 @@ fn a_drain_says_stopping_and_asks_for_the_time_it_may_take() {
     let mut daemon = manager.builder(&upstream).start();
     manager.next();
     let mut client = daemon.client();
-    client.start_stream("/v1/stream");
+    client.start_stream_at("/v1/stream");
     daemon.signal("TERM");
     let message = manager.next();
     assert_eq!(message.value("STOPPING"), Some("1"), "{message:?}");

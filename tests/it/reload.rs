@@ -171,12 +171,12 @@ fn a_running_stream_keeps_what_it_started_with() {
     let upstream = Upstream::two_events(&gate);
     let daemon = start(&upstream, "idle_timeout = \"60s\"");
     let mut old = daemon.client();
-    old.start_stream("/v1/old");
+    old.start_stream_at("/v1/old");
     daemon.rewrite_config(&config("idle_timeout = \"50ms\""));
     reload(&daemon);
     // Started later, given up earlier: so the first one would be over by now.
     let mut new = daemon.client();
-    new.start_stream("/v1/new");
+    new.start_stream_at("/v1/new");
     assert!(!new.rest().is_complete());
     gate.open();
     let body = old.rest();
@@ -234,7 +234,7 @@ fn a_reload_during_a_drain_does_no_harm() {
     let upstream = Upstream::two_events(&gate);
     let mut daemon = start(&upstream, "");
     let mut client = daemon.client();
-    client.start_stream("/v1/stream");
+    client.start_stream_at("/v1/stream");
     daemon.signal("TERM");
     daemon.wait_event("draining");
     for nonsense in ["", "nonsense"] {

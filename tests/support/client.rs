@@ -79,6 +79,23 @@ impl Client {
         self.write([head.as_bytes(), body].concat())
     }
 
+    /// Asks for a streamed chat completion, and reads nothing yet.
+    #[track_caller]
+    pub fn ask_for_stream(&mut self) {
+        let fields = "Content-Type: application/json\r\n";
+        let body = br#"{"model":"gpt-5","stream":true,"messages":[]}"#;
+        self.send("POST", "/v1/chat/completions", fields, body)
+            .expect("the request is taken");
+    }
+
+    /// Asks for a streamed chat completion, and reads the answer's head.
+    #[track_caller]
+    pub fn start_stream(&mut self) -> Head {
+        self.ask_for_stream();
+        let (_, head) = self.answer_head().expect("an answer begins");
+        head
+    }
+
     /// Reads an answer's head, past 1xx ones (101 is none of these); the body follows.
     pub fn answer_head(&mut self) -> io::Result<(Vec<Head>, Head)> {
         let mut interim = Vec::new();
@@ -125,7 +142,7 @@ impl Client {
 
     /// Asks for a stream and reads its head and first piece; the rest follows.
     #[track_caller]
-    pub fn start_stream(&mut self, path: &str) -> Head {
+    pub fn start_stream_at(&mut self, path: &str) -> Head {
         self.send("GET", path, "", b"")
             .expect("the request is taken");
         let (_, head) = self.answer_head().expect("an answer comes");

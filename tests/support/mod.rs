@@ -18,6 +18,7 @@
 pub mod certs;
 pub mod client;
 pub mod daemon;
+pub mod http2;
 pub mod link;
 pub mod message;
 pub mod openai;

@@ -48,6 +48,14 @@ impl Process {
         TICK * ticks
     }
 
+    /// Calls of write(2) and writev(2) so far; send(2) and its like don't count.
+    pub fn writes(self) -> u64 {
+        let io = self.read("io");
+        let line = io.lines().find_map(|line| line.strip_prefix("syscw: "));
+        line.and_then(|count| count.parse().ok())
+            .expect("/proc/PID/io counts calls")
+    }
+
     fn status_kib(self, name: &str) -> u64 {
         self.status(name) * 1024
     }

@@ -136,6 +136,16 @@ impl Wire {
         self.socket.is_some()
     }
 
+    /// Closes our direction, and reads and forgets what comes until the peer closes too.
+    pub fn drain(&mut self, end: Instant) {
+        if self.fin().is_ok() {
+            while matches!(
+                self.patient(end, |socket| socket.read(&mut [0; 4096])),
+                Ok(1..)
+            ) {}
+        }
+    }
+
     fn handshake(&mut self, mut session: Connection, end: Instant) -> io::Result<()> {
         // A test may queue as much as it likes; the kernel is the limit.
         session.set_buffer_limit(None);

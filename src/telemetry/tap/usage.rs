@@ -5,7 +5,10 @@
 //! completions, embeddings) or `input_tokens` and `output_tokens` (responses,
 //! images, transcriptions).
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Tokens of one answer, as the upstream counted them. Absent is None; nothing is computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,24 +27,99 @@ pub struct Usage {
 
 /// The usage in a raw JSON object; None if there is no number that is known.
 pub(super) fn read(raw: &[u8]) -> Option<Usage> {
-    let usage: Value = serde_json::from_slice(raw).ok()?;
-    let number = |names: [&str; 2]| names.iter().find_map(|name| usage[*name].as_u64());
-    let detail =
-        |names: [&str; 2], of: &str| names.iter().find_map(|name| usage[*name][of].as_u64());
-    let read = Usage {
-        prompt_tokens: number(["prompt_tokens", "input_tokens"]),
-        completion_tokens: number(["completion_tokens", "output_tokens"]),
-        reasoning_tokens: detail(
-            ["completion_tokens_details", "output_tokens_details"],
-            "reasoning_tokens",
-        ),
-        cached_tokens: detail(
-            ["prompt_tokens_details", "input_tokens_details"],
-            "cached_tokens",
-        ),
-        total_tokens: usage["total_tokens"].as_u64(),
-    };
-    (read != Usage::default()).then_some(read)
+    match serde_json::from_slice(raw).ok()? {
+        Member::Object(usage) if usage != Usage::default() => Some(usage),
+        _ => None,
+    }
+}
+
+/// A member of a usage object: whatever is no number and no object counts for
+/// nothing, and spoils nothing else. Read without building the value, which
+/// would cost more than all else that the tap does.
+enum Member {
+    Number(u64),
+    Object(Usage),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// The names are the same at both levels, so one reader serves for both.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a usage object")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
+        Ok(Member::Number(number))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Member, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Member::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+        let mut usage = Usage::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let place = match &*name {
+                "prompt_tokens" | "input_tokens" => &mut usage.prompt_tokens,
+                "completion_tokens" | "output_tokens" => &mut usage.completion_tokens,
+                "total_tokens" => &mut usage.total_tokens,
+                "cached_tokens" => &mut usage.cached_tokens,
+                "reasoning_tokens" => &mut usage.reasoning_tokens,
+                "prompt_tokens_details" | "input_tokens_details" => {
+                    if let Member::Object(details) = map.next_value()? {
+                        usage.cached_tokens = details.cached_tokens.or(usage.cached_tokens);
+                    }
+                    continue;
+                }
+                "completion_tokens_details" | "output_tokens_details" => {
+                    if let Member::Object(details) = map.next_value()? {
+                        usage.reasoning_tokens =
+                            details.reasoning_tokens.or(usage.reasoning_tokens);
+                    }
+                    continue;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if let Member::Number(number) = map.next_value()? {
+                place.get_or_insert(number);
+            }
+        }
+        Ok(Member::Object(usage))
+    }
 }
 
 /// The text of a raw JSON string; None if it is none, or empty.

@@ -126,6 +126,31 @@ impl Daemon {
         })
     }
 
+    /// The events of finished requests so far.
+    pub fn request_events(&self) -> Vec<Value> {
+        const NAMES: [&str; 3] = ["request_completed", "request_failed", "streaming_error"];
+        let mut events = self.events();
+        events.retain(|event| NAMES.iter().any(|name| event["event"] == *name));
+        events
+    }
+
+    /// The events of finished requests, once there are `count`; more fail the test.
+    #[track_caller]
+    pub fn wait_request_events(&self, count: usize) -> Vec<Value> {
+        wait::until(&format!("{count} requests have their event"), || {
+            self.request_events().len() >= count
+        });
+        let events = self.request_events();
+        assert_eq!(events.len(), count, "{events:#?}");
+        events
+    }
+
+    /// The event of the only request.
+    #[track_caller]
+    pub fn wait_request_event(&self) -> Value {
+        self.wait_request_events(1).remove(0)
+    }
+
     /// Sends SIGHUP, SIGTERM, SIGINT...: `signal("HUP")`.
     pub fn signal(&self, name: &str) {
         // The shell's own `kill`: signals without unsafe code and without another crate.

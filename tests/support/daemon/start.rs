@@ -102,6 +102,17 @@ impl Builder {
         self
     }
 
+    /// More lines in `[server]` of the configuration that [`Builder::upstream`] wrote.
+    pub fn server_settings(self, lines: &str) -> Builder {
+        self.settings("[server]\n", lines)
+    }
+
+    /// More lines in `[upstream.test]` of the configuration that
+    /// [`Builder::upstream`] wrote.
+    pub fn upstream_settings(self, lines: &str) -> Builder {
+        self.settings("[upstream.test]\n", lines)
+    }
+
     /// A credential, in a file of mode 0600 in `$CREDENTIALS_DIRECTORY`.
     pub fn credential(self, name: &str, secret: &str) -> Builder {
         self.directory.write(&format!("credentials/{name}"), secret);
@@ -117,6 +128,13 @@ impl Builder {
     /// A variable of its environment, which is otherwise all but empty.
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Builder {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn settings(mut self, section: &str, lines: &str) -> Builder {
+        let config = self.config.as_mut().expect("there is a configuration");
+        assert!(config.contains(section), "it has a section {section}");
+        *config = config.replacen(section, &format!("{section}{lines}\n"), 1);
         self
     }
 

@@ -1,7 +1,7 @@
 //! Answers: JSON, bytes, and streams that take their time.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,7 @@ pub enum AnswerBody {
 /// Pieces, one every `pace`; the first at once.
 pub struct Paced {
     pieces: VecDeque<Bytes>,
+    breaks_off: bool,
     pace: Duration,
     pause: Option<Pin<Box<Sleep>>>,
     aborted: Arc<AtomicU64>,
@@ -48,11 +49,24 @@ pub fn whole(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer 
 pub fn paced(state: &State, content_type: &str, pieces: impl IntoIterator<Item = Bytes>) -> Answer {
     let paced = Paced {
         pieces: pieces.into_iter().collect(),
+        breaks_off: false,
         pace: state.pace,
         pause: None,
         aborted: Arc::clone(&state.aborted),
     };
     built(200, content_type, AnswerBody::Paced(paced))
+}
+
+/// `answer`, broken off if `request` names the model `cut-PIECES`: after so
+/// many pieces the connection ends, without the end of the body.
+pub fn cut_if_asked(mut answer: Answer, request: &Value) -> Answer {
+    let model = request["model"].as_str().unwrap_or_default();
+    let pieces = model.strip_prefix("cut-").and_then(|n| n.parse().ok());
+    if let (Some(pieces), AnswerBody::Paced(paced)) = (pieces, answer.body_mut()) {
+        paced.pieces.truncate(pieces);
+        paced.breaks_off = true;
+    }
+    answer
 }
 
 fn built(status: u16, content_type: &str, body: AnswerBody) -> Answer {
@@ -65,23 +79,23 @@ fn built(status: u16, content_type: &str, body: AnswerBody) -> Answer {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = match self.get_mut() {
-            AnswerBody::Whole(body) => body.take(),
+            AnswerBody::Whole(body) => body.take().map(Ok),
             AnswerBody::Paced(paced) => ready!(paced.poll_piece(context)),
         };
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             AnswerBody::Whole(body) => body.is_none(),
-            AnswerBody::Paced(paced) => paced.pieces.is_empty(),
+            AnswerBody::Paced(paced) => paced.pieces.is_empty() && !paced.breaks_off,
         }
     }
 
@@ -95,16 +109,19 @@ impl Body for AnswerBody {
 }
 
 impl Paced {
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(context));
             self.pause = None;
         }
-        let piece = self.pieces.pop_front();
-        if !self.pace.is_zero() && !self.pieces.is_empty() {
+        let Some(piece) = self.pieces.pop_front() else {
+            let cut = || Err(io::Error::other("asked to break off"));
+            return Poll::Ready(self.breaks_off.then(cut));
+        };
+        if !self.pace.is_zero() && (self.breaks_off || !self.pieces.is_empty()) {
             self.pause = Some(Box::pin(tokio::time::sleep(self.pace)));
         }
-        Poll::Ready(piece)
+        Poll::Ready(Some(Ok(piece)))
     }
 }
 

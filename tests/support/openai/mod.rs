@@ -2,9 +2,10 @@
 //! that the SDKs call, their fields, errors and event streams.
 //!
 //! Where [`super::upstream`] breaks the rules as a test says, this one keeps
-//! them. The model's name `error-STATUS` asks for that error; the number of
-//! output tokens asked for is the number of deltas that come. `GET /__seen`
-//! tells what the last request looked like on this side of upstreamd.
+//! them. The model's name `error-STATUS` asks for that error, `cut-EVENTS` for
+//! a stream that breaks off; the number of output tokens asked for is the
+//! number of deltas that come. `GET /__seen` tells what the last request looked
+//! like on this side of upstreamd.
 
 mod answer;
 mod audio;
@@ -110,6 +111,10 @@ impl Drop for Loopback {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the daemon's workers; this is one thread"
+)]
 async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, pace: Duration) {
     let state = Arc::new(State::new(pace));
     let acceptor = TlsAcceptor::from(tls);

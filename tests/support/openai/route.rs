@@ -11,7 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::answer::{Answer, AnswerBody};
+use super::answer::{self, Answer, AnswerBody};
 use super::files::Files;
 use super::seen::Seen;
 use super::{Loopback, audio, chat, embeddings, error, models, responses};
@@ -41,7 +41,11 @@ pub async fn respond(
     let began = Instant::now();
     let (head, body) = request.into_parts();
     let answer = match read(body).await {
-        Ok(body) => route(&state, &Asked { head, body }),
+        Ok(body) => {
+            let asked = Asked { head, body };
+            let answer = route(&state, &asked);
+            answer::cut_if_asked(answer, &asked.json().unwrap_or_default())
+        }
         Err(error) => error::answer(400, &format!("the request's body was cut: {error}")),
     };
     Ok(with_fields(answer, &state, began))

@@ -57,7 +57,12 @@ fn converse(
     let mut wire = Wire::tcp(stream)?.until(Arc::clone(&record.over));
     if let Some(config) = tls {
         let session = ServerConnection::new(config).map_err(io::Error::other)?;
-        wire.accept_tls(session, Instant::now() + DEADLINE)?;
+        if let Err(error) = wire.accept_tls(session, Instant::now() + DEADLINE) {
+            // Closed with unread bytes, the socket would reset and could take
+            // the alert away that says why.
+            wire.drain(Instant::now() + DEADLINE);
+            return Err(error);
+        }
         held(&record.connections).handshakes += 1;
     }
     let mut conn = Conn::new(number, Link::new(wire), Arc::clone(record));
