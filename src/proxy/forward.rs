@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{self, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use http::{Response, Uri, Version};
+use http::{Method, Response, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use super::Engine;
@@ -57,7 +57,7 @@ pub async fn forward(
         record.event.model = prepared.model.as_deref().map(Bounded::from);
     });
 
-    let upgrade = upgrade_of(&head);
+    let wants_websocket = wants_websocket(&head);
     let says_empty = prepared.body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
     fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
     if says_empty {
@@ -77,20 +77,14 @@ pub async fn forward(
     }
 
     let mut effort = Effort::default();
-    let outcome = match upgrade {
-        None => engine
-            .pool
-            .send(request, &mut effort)
-            .await
-            .map(|answer| (answer, None)),
-        Some(protocol) => {
-            request
-                .head
-                .headers
-                .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            request.head.headers.insert(header::UPGRADE, protocol);
-            Box::pin(engine.pool.upgrade(request, &mut effort)).await
-        }
+    let outcome = if wants_websocket {
+        let fields = &mut request.head.headers;
+        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        Box::pin(engine.pool.upgrade(request, &mut effort)).await
+    } else {
+        let sent = engine.pool.send(request, &mut effort).await;
+        sent.map(|answer| (answer, None))
     };
     wire.note(|record| record.effort(&effort));
     let (answer, tunnel) = outcome.map_err(|failure| Fault::upstream(failure, &upstream.name))?;
@@ -154,12 +148,11 @@ fn refuse_codings(head: &Parts) -> Result<(), Fault> {
     }
 }
 
-/// The protocol that the client wants to switch to, if it wants to and may.
-fn upgrade_of(head: &Parts) -> Option<HeaderValue> {
-    let wanted = head.version == Version::HTTP_11 && fields::wants_upgrade(&head.headers);
-    wanted
-        .then(|| head.headers.get(header::UPGRADE).cloned())
-        .flatten()
+/// Whether the client wants to become a WebSocket, and may.
+fn wants_websocket(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && fields::wants_websocket(&head.headers)
 }
 
 /// Lets interim answers through to the client.
