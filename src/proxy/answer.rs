@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fault::Fault;
 use super::fields;
+use super::joined::Joined;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind};
@@ -27,7 +28,7 @@ enum Source {
 }
 
 struct Passing {
-    body: upstream::AnswerBody,
+    body: Joined,
     tap: Tap,
     wire: Rc<Wire>,
     origin: Origin,
@@ -89,7 +90,7 @@ impl AnswerBody {
             return AnswerBody(Source::Own(None));
         }
         AnswerBody(Source::Passing(Box::new(Passing {
-            body,
+            body: Joined::new(body),
             tap,
             wire,
             origin,

@@ -12,47 +12,49 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Fields that speak of one connection (RFC 9110, section 7.6.1), beside those
 /// that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Fields of a request that stay here: credentials and tenants of the client,
-/// its framing and its route to us.
-const KEPT_BACK: [HeaderName; 12] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    header::COOKIE,
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-real-ip"),
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-];
+/// its framing and its route to us, SDK fingerprints.
+fn is_the_clients_own(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "api-key"
+            | "x-api-key"
+            | "openai-organization"
+            | "openai-project"
+            | "cookie"
+            | "forwarded"
+            | "via"
+            | "x-real-ip"
+            | "host"
+            | "content-length"
+            | "expect"
+    ) || name.starts_with("x-stainless-")
+        || name.starts_with("x-forwarded-")
+}
 
-/// Kept back whatever follows the prefix: SDK fingerprints and proxies' notes.
-const KEPT_BACK_PREFIXES: [&str; 2] = ["x-stainless-", "x-forwarded-"];
+/// Fields of an answer that are about the upstream's own site.
+fn is_the_upstreams_own(name: &str) -> bool {
+    matches!(name, "set-cookie" | "alt-svc" | "strict-transport-security")
+}
 
 /// How a browser says its API key when it opens a WebSocket: as the rest of a
 /// subprotocol's name (OpenAI's SDK does so). It is a credential like the others.
 pub const WEBSOCKET_KEY_PREFIX: &str = "openai-insecure-api-key.";
-
-/// Fields of an answer that are about the upstream's own site.
-const ANSWER_KEPT_BACK: [HeaderName; 3] = [
-    header::SET_COOKIE,
-    header::ALT_SVC,
-    header::STRICT_TRANSPORT_SECURITY,
-];
 
 /// Turns a client's fields into the upstream's, in place.
 pub(super) fn towards_upstream(
@@ -83,11 +85,10 @@ pub(super) fn towards_upstream(
 
 /// Drops what a client's fields, or trailers, must not tell the upstream.
 pub(super) fn keep_back(fields: &mut HeaderMap) {
-    drop_hop_by_hop(fields);
-    for name in &KEPT_BACK {
-        fields.remove(name);
-    }
-    drop_prefixed(fields);
+    drop_named_by_connection(fields);
+    drop_where(fields, |name| {
+        is_hop_by_hop(name) || is_the_clients_own(name)
+    });
 }
 
 /// Turns an upstream's fields into what the client gets, in place.
@@ -97,10 +98,10 @@ pub(super) fn towards_client(fields: &mut HeaderMap) {
         // outlive it: the client would take a part of the body for the whole.
         fields.remove(header::CONTENT_LENGTH);
     }
-    drop_hop_by_hop(fields);
-    for name in &ANSWER_KEPT_BACK {
-        fields.remove(name);
-    }
+    drop_named_by_connection(fields);
+    drop_where(fields, |name| {
+        is_hop_by_hop(name) || is_the_upstreams_own(name)
+    });
 }
 
 /// The client's request id if it sent a usable one, else a new one.
@@ -169,8 +170,8 @@ pub(super) fn has_type(fields: &HeaderMap, essence: &str) -> bool {
         })
 }
 
-/// Drops the fields of one connection, also those that `Connection` names.
-fn drop_hop_by_hop(fields: &mut HeaderMap) {
+/// Drops the fields that `Connection` names.
+fn drop_named_by_connection(fields: &mut HeaderMap) {
     if fields.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = tokens(fields, &header::CONNECTION)
             .filter_map(|token| token.parse().ok())
@@ -179,7 +180,16 @@ fn drop_hop_by_hop(fields: &mut HeaderMap) {
             fields.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+}
+
+/// One look at each field that is there costs less than one for each that could be.
+fn drop_where(fields: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let found: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| unwanted(name.as_str()))
+        .cloned()
+        .collect();
+    for name in found {
         fields.remove(name);
     }
 }
@@ -190,22 +200,11 @@ fn drop_websocket_key(fields: &mut HeaderMap) {
         let rest: Vec<&str> = tokens(fields, &header::SEC_WEBSOCKET_PROTOCOL)
             .filter(|token| !is_key(token))
             .collect();
-        let rest =
-            HeaderValue::from_str(&rest.join(", ")).expect("parts of a field value make one");
-        fields.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
-    }
-}
-
-fn drop_prefixed(fields: &mut HeaderMap) {
-    let is_prefixed = |name: &&HeaderName| {
-        KEPT_BACK_PREFIXES
-            .iter()
-            .any(|prefix| name.as_str().starts_with(prefix))
-    };
-    if fields.keys().any(|name| is_prefixed(&name)) {
-        let named: Vec<HeaderName> = fields.keys().filter(is_prefixed).cloned().collect();
-        for name in named {
-            fields.remove(name);
+        let rest = (!rest.is_empty()).then(|| rest.join(", "));
+        fields.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(rest) = rest {
+            let rest = HeaderValue::from_str(&rest).expect("parts of a field value make one");
+            fields.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
         }
     }
 }
