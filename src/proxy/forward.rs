@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{self, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, Uri, Version};
+use http::{Method, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use super::Engine;
@@ -65,6 +65,7 @@ pub async fn forward(
         head.headers
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    let is_head = head.method == Method::HEAD;
     head.uri = Uri::from(target.at_upstream.clone());
     let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
     head.extensions.clear();
@@ -128,6 +129,11 @@ pub async fn forward(
     let origin = Origin {
         name: engine.name(),
         idle_timeout: upstream.idle_timeout,
+        has_no_content: is_head
+            || matches!(
+                head.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            ),
         counts_tokens,
     };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
