@@ -34,6 +34,7 @@ pub async fn forward(
     let upstream = engine.upstream();
     let server = &engine.snapshot.config.server;
     let target = Target::new(&head.method, &head.uri, &upstream.base_url.path)?;
+    refuse_hosts(&head)?;
     refuse_codings(&head)?;
     wire.note(|record| {
         record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
@@ -138,6 +139,19 @@ pub async fn forward(
     };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))
+}
+
+/// HTTP/1.1 has one `Host`, be it empty (RFC 9112, section 3.2): with two, the
+/// client and a proxy before us may each have meant another.
+fn refuse_hosts(head: &Parts) -> Result<(), Fault> {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && head.version < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        FaultKind::Malformed,
+        format!("The request has {hosts} Host fields. Send one."),
+    ))
 }
 
 /// A transfer coding that we would have to undo (RFC 9112, section 6.1).
