@@ -30,3 +30,4 @@ mod smuggling;
 mod streaming;
 mod support_selftest;
 mod upgrade;
+mod workers;
