@@ -135,12 +135,7 @@ async fn serve(
             stopped.clone(),
             own,
         );
-        let log = log.clone();
-        spawn_local(async move {
-            if let Err(error) = accepting.await {
-                error!(log, "a listener cannot be watched"; "event" => "accept_failed", "error" => %error);
-            }
-        });
+        spawn_local(accepting.map_err(unavailable)?);
     }
     info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
