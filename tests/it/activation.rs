@@ -60,7 +60,8 @@ fn systemd_socket_activate_hands_over_tcp_and_unix_with_names_and_without() {
         wrapper.extend(names.map(|names| format!("--fdname={names}")));
         let daemon = builder(&upstream).through(wrapper).spawn();
         // The first connection starts the daemon, which then answers it.
-        wait::until("the sockets are there", || path.exists());
+        // A path is there before its socket listens.
+        wait::until("the sockets listen", || UnixStream::connect(&path).is_ok());
         let mut clients = [
             Client::unix(&path),
             Client::tcp(v4.parse().unwrap()),
