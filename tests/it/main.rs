@@ -25,6 +25,7 @@ mod pool;
 mod refusal;
 mod refusals;
 mod reload;
+mod secrecy;
 mod slow_clients;
 mod smuggling;
 mod streaming;
