@@ -25,6 +25,8 @@ use crate::telemetry::event::RequestEvent;
 const LINGER: Duration = Duration::from_secs(30);
 /// How long it may be silent meanwhile (nginx's `lingering_timeout`).
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long a drain waits for that.
+const LINGER_WHILE_DRAINING: Duration = Duration::from_secs(1);
 /// How long a refusal may take to leave.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
@@ -72,14 +74,16 @@ async fn linger(mut io: ClientIo, wire: &Wire) {
     if timeout(WRITE_TIME, io.socket.shutdown()).await.is_err() {
         return;
     }
-    let until = Instant::now() + LINGER;
+    let begun = Instant::now();
     let mut unwanted = vec![0; 16 * 1024];
-    let mut end = pin!(sleep_until(until));
-    while !wire.is_aborting() {
+    let mut end = pin!(sleep_until(begun + LINGER));
+    let is_over =
+        || wire.is_aborting() || (wire.is_draining() && begun.elapsed() >= LINGER_WHILE_DRAINING);
+    while !is_over() {
         let read = timeout(LINGER_SILENCE, io.socket.read(&mut unwanted));
         let mut read = pin!(read);
         let more = poll_fn(|cx| {
-            if wire.is_aborting() || end.as_mut().poll(cx).is_ready() {
+            if is_over() || end.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);
             }
             read.as_mut()
