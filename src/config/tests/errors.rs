@@ -40,6 +40,7 @@ error: upstream.a.conect_timeout: no such key, did you mean `connect_timeout`?
     );
     assert!(wrong("[sever]\n").contains("error: sever: no such key, did you mean `server`?"));
     assert!(wrong("[log]\ncolour = true\n").contains("help: [log] knows format, level\n"));
+    assert!(wrong("[server]\nlisetn = []\n").contains("did you mean `listen`?"));
 }
 
 #[test]
