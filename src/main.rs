@@ -9,12 +9,13 @@ use upstreamd::config::{self, Environment};
 use upstreamd::daemon;
 
 fn main() -> process::ExitCode {
+    // On this thread a panic ends the program; elsewhere it ends one connection.
     let exit = panic::catch_unwind(|| match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => run(command),
         Err(error) => complain(ExitCode::Usage, &error),
     });
-    // Whoever panicked has said where.
-    exit.unwrap_or(ExitCode::Bug).into()
+    let bug = |_| complain(ExitCode::Bug, &"a bug ended it; please report it");
+    exit.unwrap_or_else(bug).into()
 }
 
 fn run(command: Command) -> ExitCode {

@@ -47,6 +47,9 @@ pub(super) struct Origin {
     pub(super) name: Rc<str>,
     /// How long it may be silent.
     pub(super) idle_timeout: Duration,
+    /// Whether the answer is over with its head, so that hyper asks for no body
+    /// (RFC 9110, section 6.4.1). Over HTTP/2 its end may come in a frame of its own.
+    pub(super) has_no_content: bool,
     /// Whether its answers say how many tokens were used.
     pub(super) counts_tokens: bool,
 }
@@ -84,7 +87,7 @@ impl AnswerBody {
         origin: Origin,
         close_delimited: bool,
     ) -> Self {
-        if body.is_end_stream() {
+        if body.is_end_stream() || origin.has_no_content {
             body.release();
             wire.finish();
             return AnswerBody(Source::Own(None));

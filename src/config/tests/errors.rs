@@ -257,6 +257,14 @@ fn a_list_that_is_none_is_explained() {
 }
 
 #[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let mut house = House::empty();
+    house.overrides.file = Some("/dev/zero".into());
+    let errors = house.errors();
+    assert!(errors.contains("larger than 1 MiB"), "{errors}");
+}
+
+#[test]
 fn a_named_file_has_to_exist_and_the_default_one_does_not() {
     let mut house = House::empty()
         .set("OPENAI_BASE_URL", "http://h")
