@@ -13,8 +13,8 @@
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
 //! - [`admin`]: what upstreamd says of itself.
 //!
-//! Imports point one way: `daemon` -> `inbound`, `admin` -> `proxy` ->
-//! `upstream` -> `config`, `telemetry`; `systemd` knows none of them.
+//! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
+//! `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
 
 pub mod admin;
 pub mod cli;

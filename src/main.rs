@@ -1,6 +1,7 @@
 //! `upstreamd`: exit codes and nothing else.
 
 use std::io::{self, Write};
+use std::panic;
 use std::process;
 
 use upstreamd::cli::{self, Command, ExitCode};
@@ -8,11 +9,13 @@ use upstreamd::config::{self, Environment};
 use upstreamd::daemon;
 
 fn main() -> process::ExitCode {
-    let exit = match cli::parse(std::env::args_os().skip(1)) {
+    // On this thread a panic ends the program; elsewhere it ends one connection.
+    let exit = panic::catch_unwind(|| match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => run(command),
         Err(error) => complain(ExitCode::Usage, &error),
-    };
-    exit.into()
+    });
+    let bug = |_| complain(ExitCode::Bug, &"a bug ended it; please report it");
+    exit.unwrap_or_else(bug).into()
 }
 
 fn run(command: Command) -> ExitCode {

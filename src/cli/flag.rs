@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::config::{Overrides, Text, Wrong};
+use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Overrides, Text, Wrong};
 
 /// A flag: all that parsing, help, the manual and shells know about it.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,8 @@ pub(super) enum Effect {
         name: &'static str,
         /// Whether it may be given several times, each adding to the others.
         repeatable: bool,
+        /// The words that it can be; none where it is free.
+        choices: &'static [&'static str],
         /// Puts the value in.
         set: fn(&mut Overrides, OsString) -> Result<(), Refusal>,
     },
@@ -71,6 +73,7 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Value {
             name: "FILE",
             repeatable: false,
+            choices: &[],
             set: |overrides, value| {
                 overrides.file = Some(value.into());
                 Ok(())
@@ -85,6 +88,7 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Value {
             name: "ADDRESS",
             repeatable: true,
+            choices: &[],
             set: |overrides, value| read(value).map(|value| overrides.listen.push(value)),
         },
     },
@@ -96,6 +100,7 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Value {
             name: "URL",
             repeatable: false,
+            choices: &[],
             set: |overrides, value| read(value).map(|value| overrides.base_url = Some(value)),
         },
     },
@@ -107,6 +112,7 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Value {
             name: "FORMAT",
             repeatable: false,
+            choices: &FORMAT_WORDS,
             set: |overrides, value| read(value).map(|value| overrides.log_format = Some(value)),
         },
     },
@@ -118,6 +124,7 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Value {
             name: "LEVEL",
             repeatable: false,
+            choices: &LEVEL_WORDS,
             set: |overrides, value| read(value).map(|value| overrides.log_level = Some(value)),
         },
     },
@@ -151,6 +158,15 @@ impl Flag {
         match self.effect {
             Effect::Value { name, .. } => Some(name),
             Effect::Switch(_) => None,
+        }
+    }
+
+    /// The words that its value can be; none where that is free.
+    #[must_use]
+    pub fn choices(&self) -> &'static [&'static str] {
+        match self.effect {
+            Effect::Value { choices, .. } => choices,
+            Effect::Switch(_) => &[],
         }
     }
 

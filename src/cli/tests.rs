@@ -45,6 +45,15 @@ fn check_takes_its_file_either_way() {
 }
 
 #[test]
+fn every_word_that_a_flag_offers_is_taken() {
+    for flag in flags() {
+        for word in flag.choices() {
+            assert!(asked(&format!("--{} {word}", flag.long)).is_ok(), "{word}");
+        }
+    }
+}
+
+#[test]
 fn help_and_version_win() {
     assert_eq!(asked("check --help --nonsense"), Ok(Command::Help));
     assert_eq!(asked("-h"), Ok(Command::Help));

@@ -1,6 +1,7 @@
 //! The configuration file: found, read, and understood as far as it goes.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -19,6 +20,9 @@ use super::written::{Client, KeySource, Log, Server, Upstream, Written};
 
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
+
+/// Of a configuration file; a thousand times what one needs.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// Errors of TOML shown at most: a lost bracket makes one of every line behind it.
 const MOST_SYNTAX_ERRORS: usize = 3;
@@ -40,7 +44,12 @@ pub(super) fn find(
     } else {
         (default.to_owned(), None)
     };
-    match std::fs::read(&path) {
+    match read_bounded(&path) {
+        Ok(bytes) if bytes.len() as u64 > MOST_BYTES => Err(Errors::of_file(
+            &path,
+            "the configuration file is larger than 1 MiB".to_owned(),
+            "is it the right file?",
+        )),
         Ok(bytes) => text(path, bytes).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound && named_by.is_none() => Ok(None),
         Err(error) => {
@@ -55,6 +64,15 @@ pub(super) fn find(
             ))
         }
     }
+}
+
+/// A little more than is allowed, at most.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What the file says. Collects what is wrong in it.

@@ -17,6 +17,12 @@ const LEVELS: [(&str, LogLevel); 4] = [
     ("debug", LogLevel::Debug),
 ];
 
+/// The words for formats, for whoever offers them.
+pub(crate) const FORMAT_WORDS: [&str; FORMATS.len()] = words(&FORMATS);
+
+/// The words for levels, for whoever offers them.
+pub(crate) const LEVEL_WORDS: [&str; LEVELS.len()] = words(&LEVELS);
+
 impl Text for LogFormat {
     const EXPECTED: &'static str = "\"auto\", \"json\" or \"text\"";
 
@@ -55,6 +61,16 @@ pub(super) fn level_word(level: LogLevel) -> &'static str {
         LogLevel::Info => "info",
         LogLevel::Debug => "debug",
     }
+}
+
+const fn words<T, const N: usize>(choices: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = choices[at].0;
+        at += 1;
+    }
+    words
 }
 
 fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, Wrong> {

@@ -43,6 +43,7 @@ pub use environment::Environment;
 pub use errors::Errors;
 pub use overrides::Overrides;
 
+pub(crate) use log::{FORMAT_WORDS, LEVEL_WORDS};
 pub(crate) use nearest::nearest;
 pub(crate) use value::{Text, Wrong};
 

@@ -67,8 +67,8 @@ impl<'t, 'p> Section<'t, 'p> {
         &mut self,
         key: &'static str,
     ) -> Option<At<Vec<At<T>>>> {
-        match self.table.get(key)?.get_ref() {
-            DeValue::Array(_) => self.take_all(key),
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.take_all(key),
             _ => {
                 let one = self.take(key)?;
                 let place = one.place.clone();

@@ -8,7 +8,7 @@ mod reload;
 mod signals;
 mod sockets;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,12 +135,7 @@ async fn serve(
             stopped.clone(),
             own,
         );
-        let log = log.clone();
-        spawn_local(async move {
-            if let Err(error) = accepting.await {
-                error!(log, "a listener cannot be watched"; "event" => "accept_failed", "error" => %error);
-            }
-        });
+        spawn_local(accepting.map_err(unavailable)?);
     }
     info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
@@ -183,9 +178,9 @@ fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
     }
 }
 
-/// Colour where it is not unwanted (no-color.org).
+/// Colour at a terminal where it is not unwanted (no-color.org).
 fn colour() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A shell's limit of 1,024 descriptors is for interactive programs; the hard

@@ -22,23 +22,36 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// The same trouble is said at most so often.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// Accepts until `stop` says so; no error ends it. Each connection holds one of
+/// Watches `listener` from now on, and accepts in the future that it returns,
+/// until `stop` says so; no error ends that. Each connection holds one of
 /// `places` until it is closed; without a free one, one connection waits here
-/// and the others in the kernel's backlog. With `last_call`, what waits there at the end is accepted
-/// too, since the socket is closed with us.
+/// and the others in the kernel's backlog. With `last_call`, what waits there at
+/// the end is accepted too, since the socket is closed with us.
 ///
 /// # Errors
-/// Only at the beginning: the listener cannot be watched.
-pub async fn accept(
+/// The listener cannot be watched.
+pub fn accept(
     listener: Listener,
+    places: Arc<Semaphore>,
+    workers: Arc<[WorkerHandle]>,
+    log: Logger,
+    stop: watch::Receiver<bool>,
+    last_call: bool,
+) -> io::Result<impl Future<Output = ()>> {
+    let name: Arc<str> = Arc::from(listener.name.as_str());
+    let listener = listener.register()?;
+    Ok(run(listener, name, places, workers, log, stop, last_call))
+}
+
+async fn run(
+    listener: Accepting,
+    name: Arc<str>,
     places: Arc<Semaphore>,
     workers: Arc<[WorkerHandle]>,
     log: Logger,
     mut stop: watch::Receiver<bool>,
     last_call: bool,
-) -> io::Result<()> {
-    let name: Arc<str> = Arc::from(listener.name.as_str());
-    let listener = listener.register()?;
+) {
     let spread = |accepted, place| {
         let fewest = workers
             .iter()
@@ -82,7 +95,6 @@ pub async fn accept(
     {
         spread(accepted, Some(place));
     }
-    Ok(())
 }
 
 async fn accepted(

@@ -71,7 +71,9 @@ impl ClientIo {
                 }
             }
             let rest = &self.interim[self.interim_at..];
-            self.interim_at += ready!(Pin::new(&mut self.socket).poll_write(cx, rest))?;
+            let outcome = Pin::new(&mut self.socket).poll_write(cx, rest);
+            self.wrote(&outcome);
+            self.interim_at += ready!(outcome)?;
         }
     }
 

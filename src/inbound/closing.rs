@@ -10,13 +10,13 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use hyper::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client_io::ClientIo;
-use crate::proxy::{AnswerBody, Fault, Record, Wire};
+use crate::proxy::{self, AnswerBody, Fault, Phase, Record, Wire, X_REQUEST_ID};
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 
@@ -25,24 +25,33 @@ use crate::telemetry::event::RequestEvent;
 const LINGER: Duration = Duration::from_secs(30);
 /// How long it may be silent meanwhile (nginx's `lingering_timeout`).
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long a drain waits for that.
+const LINGER_WHILE_DRAINING: Duration = Duration::from_secs(1);
 /// How long a refusal may take to leave.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Answers what was no request, and closes.
 pub(super) async fn refuse(mut io: ClientIo, fault: &Fault, wire: &Wire) {
-    if !matches!(wire.phase(), crate::proxy::Phase::Busy) {
+    let mut answer = fault.answer();
+    if wire.phase() != Phase::Busy {
+        let request_id = proxy::request_id(&HeaderMap::new());
         let event = RequestEvent {
+            request_id: Some(Bounded::from(request_id.as_bytes())),
             listener: Some(Bounded::from(&*wire.listener)),
             remote: Some(Bounded::from(&*wire.remote)),
             ..RequestEvent::default()
         };
         wire.begin(Record::new(event));
+        answer.headers_mut().insert(X_REQUEST_ID, request_id);
     }
     wire.fail(fault);
-    let answer = fault.answer();
     let status = answer.status().as_u16();
+    let length = answer.body().size_hint().exact().unwrap_or_default();
     let bytes = on_the_wire(answer).await;
-    wire.note(|record| record.event.status = Some(status));
+    wire.note(|record| {
+        record.event.status = Some(status);
+        record.event.bytes_out = length;
+    });
     if let Ok(Ok(())) = timeout(WRITE_TIME, io.socket.write_all(&bytes)).await {
         wire.finish();
     }
@@ -65,14 +74,16 @@ async fn linger(mut io: ClientIo, wire: &Wire) {
     if timeout(WRITE_TIME, io.socket.shutdown()).await.is_err() {
         return;
     }
-    let until = Instant::now() + LINGER;
+    let begun = Instant::now();
     let mut unwanted = vec![0; 16 * 1024];
-    let mut end = pin!(sleep_until(until));
-    while !wire.is_aborting() {
+    let mut end = pin!(sleep_until(begun + LINGER));
+    let is_over =
+        || wire.is_aborting() || (wire.is_draining() && begun.elapsed() >= LINGER_WHILE_DRAINING);
+    while !is_over() {
         let read = timeout(LINGER_SILENCE, io.socket.read(&mut unwanted));
         let mut read = pin!(read);
         let more = poll_fn(|cx| {
-            if wire.is_aborting() || end.as_mut().poll(cx).is_ready() {
+            if is_over() || end.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);
             }
             read.as_mut()

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,8 +45,10 @@ enum End {
 
 /// Serves `socket` until it is closed.
 pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
-    let engine = worker.engine();
-    let server = &engine.snapshot.config.server;
+    // The configuration alone: the engine would keep a pool that was replaced,
+    // and with it connections that nobody sweeps any more.
+    let snapshot = Arc::clone(&worker.engine().snapshot);
+    let server = &snapshot.config.server;
     let service = Respond {
         wire: Rc::clone(&wire),
         worker,
@@ -87,7 +90,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
                 parts.read_buf,
                 tunnel,
                 &wire,
-                engine.upstream().idle_timeout,
+                snapshot.config.upstream.idle_timeout,
             )
             .await;
         }

@@ -22,6 +22,9 @@ use crate::proxy::{Engine, Snapshot, Wire};
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Names that a worker resolves at the same time; more wait, within `connect_timeout`.
+const MAX_LOOKUPS: usize = 16;
+
 /// What the daemon asks of a worker.
 #[derive(Debug)]
 pub enum Order {
@@ -73,7 +76,10 @@ impl WorkerHandle {
     pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
+        // Only getaddrinfo(3) runs on threads beside; a slow name server must not
+        // make hundreds of them.
         let runtime = runtime::Builder::new_current_thread()
+            .max_blocking_threads(MAX_LOOKUPS)
             .enable_io()
             .enable_time()
             .build()?;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fault::Fault;
 use super::fields;
+use super::joined::Joined;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind};
@@ -27,7 +28,7 @@ enum Source {
 }
 
 struct Passing {
-    body: upstream::AnswerBody,
+    body: Joined,
     tap: Tap,
     wire: Rc<Wire>,
     origin: Origin,
@@ -46,6 +47,9 @@ pub(super) struct Origin {
     pub(super) name: Rc<str>,
     /// How long it may be silent.
     pub(super) idle_timeout: Duration,
+    /// Whether the answer is over with its head, so that hyper asks for no body
+    /// (RFC 9110, section 6.4.1). Over HTTP/2 its end may come in a frame of its own.
+    pub(super) has_no_content: bool,
     /// Whether its answers say how many tokens were used.
     pub(super) counts_tokens: bool,
 }
@@ -83,13 +87,13 @@ impl AnswerBody {
         origin: Origin,
         close_delimited: bool,
     ) -> Self {
-        if body.is_end_stream() {
+        if body.is_end_stream() || origin.has_no_content {
             body.release();
             wire.finish();
             return AnswerBody(Source::Own(None));
         }
         AnswerBody(Source::Passing(Box::new(Passing {
-            body,
+            body: Joined::new(body),
             tap,
             wire,
             origin,

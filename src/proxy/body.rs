@@ -61,6 +61,14 @@ pub(super) async fn prepare(
     let whole = read_whole(incoming, most, silence).await?;
     // Whatever is found in it, the connection can go on.
     wire.body_was_read();
+    // serde would read the members of an array as those of the object.
+    let is_array = whole.trim_ascii_start().starts_with(b"[");
+    if is_array {
+        return Err(Fault::new(
+            FaultKind::InvalidJson,
+            "The request's body is a JSON array where the API takes an object.",
+        ));
+    }
     let seen: Seen<'_> = serde_json::from_slice(&whole).map_err(|error| {
         Fault::new(
             FaultKind::InvalidJson,

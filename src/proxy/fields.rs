@@ -140,10 +140,14 @@ fn accepts_trailers(fields: &HeaderMap) -> bool {
     tokens(fields, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
 }
 
-/// Whether the request wants to switch protocols: `Upgrade`, named by `Connection`.
-pub(super) fn wants_upgrade(fields: &HeaderMap) -> bool {
-    fields.contains_key(header::UPGRADE)
-        && tokens(fields, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+/// Whether the request wants to become a WebSocket (RFC 6455, section 4.1).
+/// Every other protocol is left out, as a server may (RFC 9110, section 7.8):
+/// `h2c` above all, in which a client could send the upstream requests that
+/// nobody here looks at.
+pub(super) fn wants_websocket(fields: &HeaderMap) -> bool {
+    let is =
+        |name, wanted: &str| tokens(fields, name).any(|token| token.eq_ignore_ascii_case(wanted));
+    is(&header::UPGRADE, "websocket") && is(&header::CONNECTION, "upgrade")
 }
 
 /// Whether an answer is an event stream.

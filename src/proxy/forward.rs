@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{self, CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use http::{Response, Uri, Version};
+use http::{Method, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use super::Engine;
@@ -34,6 +34,7 @@ pub async fn forward(
     let upstream = engine.upstream();
     let server = &engine.snapshot.config.server;
     let target = Target::new(&head.method, &head.uri, &upstream.base_url.path)?;
+    refuse_hosts(&head)?;
     refuse_codings(&head)?;
     wire.note(|record| {
         record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
@@ -57,7 +58,7 @@ pub async fn forward(
         record.event.model = prepared.model.as_deref().map(Bounded::from);
     });
 
-    let upgrade = upgrade_of(&head);
+    let wants_websocket = wants_websocket(&head);
     let says_empty = prepared.body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
     fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
     if says_empty {
@@ -65,6 +66,7 @@ pub async fn forward(
         head.headers
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    let is_head = head.method == Method::HEAD;
     head.uri = Uri::from(target.at_upstream.clone());
     let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
     head.extensions.clear();
@@ -77,20 +79,14 @@ pub async fn forward(
     }
 
     let mut effort = Effort::default();
-    let outcome = match upgrade {
-        None => engine
-            .pool
-            .send(request, &mut effort)
-            .await
-            .map(|answer| (answer, None)),
-        Some(protocol) => {
-            request
-                .head
-                .headers
-                .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            request.head.headers.insert(header::UPGRADE, protocol);
-            Box::pin(engine.pool.upgrade(request, &mut effort)).await
-        }
+    let outcome = if wants_websocket {
+        let fields = &mut request.head.headers;
+        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        Box::pin(engine.pool.upgrade(request, &mut effort)).await
+    } else {
+        let sent = engine.pool.send(request, &mut effort).await;
+        sent.map(|answer| (answer, None))
     };
     wire.note(|record| record.effort(&effort));
     let (answer, tunnel) = outcome.map_err(|failure| Fault::upstream(failure, &upstream.name))?;
@@ -134,10 +130,28 @@ pub async fn forward(
     let origin = Origin {
         name: engine.name(),
         idle_timeout: upstream.idle_timeout,
+        has_no_content: is_head
+            || matches!(
+                head.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            ),
         counts_tokens,
     };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))
+}
+
+/// HTTP/1.1 has one `Host`, be it empty (RFC 9112, section 3.2): with two, the
+/// client and a proxy before us may each have meant another.
+fn refuse_hosts(head: &Parts) -> Result<(), Fault> {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && head.version < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        FaultKind::Malformed,
+        format!("The request has {hosts} Host fields. Send one."),
+    ))
 }
 
 /// A transfer coding that we would have to undo (RFC 9112, section 6.1).
@@ -154,12 +168,11 @@ fn refuse_codings(head: &Parts) -> Result<(), Fault> {
     }
 }
 
-/// The protocol that the client wants to switch to, if it wants to and may.
-fn upgrade_of(head: &Parts) -> Option<HeaderValue> {
-    let wanted = head.version == Version::HTTP_11 && fields::wants_upgrade(&head.headers);
-    wanted
-        .then(|| head.headers.get(header::UPGRADE).cloned())
-        .flatten()
+/// Whether the client wants to become a WebSocket, and may.
+fn wants_websocket(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && fields::wants_websocket(&head.headers)
 }
 
 /// Lets interim answers through to the client.

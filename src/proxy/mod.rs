@@ -10,6 +10,7 @@ mod fault;
 mod fields;
 mod forward;
 mod interim;
+mod joined;
 mod record;
 mod refusal;
 mod snapshot;

@@ -32,7 +32,9 @@ impl Notify {
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
-            Err(error) => warn!(self.log, "the monotonic clock cannot be read"; "error" => %error),
+            Err(error) => {
+                warn!(self.log, "the monotonic clock cannot be read"; "event" => "notify_failed", "error" => %error);
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub(super) async fn within<T>(
     upload: &Upload,
     mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, FailureKind> {
+    // A body that was read before is whole since then; what it took to connect
+    // since is no silence of the upstream's.
+    upload.since.set(Instant::now());
     let due = || match upload.state.get() {
         UploadState::Done => upload.since.get() + upstream.response_timeout,
         UploadState::Sending => upload.since.get() + upstream.idle_timeout,

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::dial::Dialled;
 use super::failure::{Failure, FailureKind};
@@ -34,6 +34,12 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// Answer heads, as sent; RFC 9113 counts 32 bytes more for each field.
 const MAX_HEADER_LIST: u32 = 256 * 1024;
+/// How long a connection with running streams may be silent before it is asked
+/// for a sign of life, and how long that may take: without, a connection that
+/// died without a word (a NAT that forgot it) would be given to one request
+/// after the other.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// What may wait in memory for the peer's window, per stream.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
 
@@ -46,15 +52,19 @@ pub(super) struct Connection {
 }
 
 /// Streams that run on one connection.
-#[derive(Default)]
-struct Load(Cell<usize>);
+struct Load {
+    running: Cell<usize>,
+    /// When the last one ended.
+    idle_since: Cell<Instant>,
+}
 
 /// One stream's place on its connection.
 pub(super) struct Seat(Rc<Load>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.0.set(self.0.0.get() - 1);
+        self.0.running.set(self.0.running.get() - 1);
+        self.0.idle_since.set(Instant::now());
     }
 }
 
@@ -76,6 +86,8 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .max_send_buf_size(MAX_SEND_BUFFER)
+            .keep_alive_interval(PING_AFTER)
+            .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::from_hyper(&error, address))?;
@@ -84,7 +96,10 @@ impl Connection {
             Ok(()) if driver.stream_limit() > 0 => Ok(Rc::new(Connection {
                 sender,
                 driver,
-                load: Rc::default(),
+                load: Rc::new(Load {
+                    running: Cell::new(0),
+                    idle_since: Cell::new(Instant::now()),
+                }),
                 address,
             })),
             Ok(()) => Err(Failure::new(
@@ -104,9 +119,14 @@ impl Connection {
         self.sender.is_closed()
     }
 
+    /// For how long it has had no stream; none while one runs.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        (self.load.running.get() == 0).then(|| self.load.idle_since.get().elapsed())
+    }
+
     /// Takes a place for one more stream, if the peer's limit leaves one.
     pub(super) fn seat(&self) -> Option<Seat> {
-        let running = &self.load.0;
+        let running = &self.load.running;
         if self.is_closed() || running.get() >= self.driver.stream_limit() {
             return None;
         }

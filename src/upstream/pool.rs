@@ -28,8 +28,10 @@ pub struct Pool {
     shelf: Rc<Shelf>,
     shared: RefCell<Vec<Rc<http2::Connection>>>,
     /// HTTP/2 connections are opened one at a time: whoever waited finds the
-    /// streams of the one just opened.
+    /// streams of the one just opened, or why there are none.
     opening: Semaphore,
+    /// When an HTTP/2 connection could not be opened, and why.
+    last_failure: RefCell<Option<(Instant, Failure)>>,
 }
 
 /// The head of an answer and what belongs to it.
@@ -64,6 +66,7 @@ impl Pool {
             shelf,
             shared: RefCell::default(),
             opening: Semaphore::new(1),
+            last_failure: RefCell::default(),
         }
     }
 
@@ -135,9 +138,9 @@ impl Pool {
     pub fn sweep(&self) {
         let kept = self.dialer.upstream().pool_idle_timeout;
         self.shelf.sweep(kept);
-        self.shared
-            .borrow_mut()
-            .retain(|connection| !connection.is_closed());
+        self.shared.borrow_mut().retain(|connection| {
+            !connection.is_closed() && connection.idle_for().is_none_or(|idle| idle < kept)
+        });
     }
 
     /// Tries the idle connection that was used last.
@@ -243,6 +246,7 @@ impl Pool {
         if let Some(place) = self.free_seat() {
             return Ok(place);
         }
+        let asked = Instant::now();
         let _turn = self
             .opening
             .acquire()
@@ -251,6 +255,22 @@ impl Pool {
         if let Some(place) = self.free_seat() {
             return Ok(place);
         }
+        if let Some((at, failure)) = &*self.last_failure.borrow()
+            && *at > asked
+        {
+            // As true for this request: else the last of many would wait for as
+            // many times `connect_timeout`.
+            effort.attempts += 1;
+            return Err(failure.clone());
+        }
+        let opened = self.open_shared(effort).await;
+        if let Err(failure) = &opened {
+            *self.last_failure.borrow_mut() = Some((Instant::now(), failure.clone()));
+        }
+        opened
+    }
+
+    async fn open_shared(&self, effort: &mut Effort) -> Result<Place, Failure> {
         let dialled = self.dial(false, effort).await?;
         if !dialled.http2 {
             return Ok(Place::Http1(http1::Connection::open(dialled).await?));

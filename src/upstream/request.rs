@@ -152,7 +152,8 @@ impl RequestBody {
             incoming,
             timeout,
             timer,
-            timing: true,
+            // Nothing is read, and no 100 sent, before the upstream is connected.
+            timing: false,
             trim,
         })))
     }

@@ -84,3 +84,19 @@ fn roots(tls: &checked::Tls) -> Result<RootCertStore, TlsError> {
         Ok(store)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn the_post_quantum_key_exchange_is_offered_first() {
+        let tls = checked::Tls::default();
+        // Where the machine has no roots there is nothing to ask.
+        let Ok(settings) = settings(&tls) else { return };
+        let groups = &settings.crypto_provider().kx_groups;
+        assert_eq!(groups[0].name(), NamedGroup::X25519MLKEM768);
+    }
+}

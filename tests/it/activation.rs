@@ -59,8 +59,8 @@ fn systemd_socket_activate_hands_over_tcp_and_unix_with_names_and_without() {
         wrapper.push("--setenv=CREDENTIALS_DIRECTORY".to_owned());
         wrapper.extend(names.map(|names| format!("--fdname={names}")));
         let daemon = builder(&upstream).through(wrapper).spawn();
-        // The first connection starts the daemon, which then answers it.
-        wait::until("the sockets are there", || path.exists());
+        // The first connection starts the daemon; the last socket is this one.
+        wait::until("it listens", || UnixStream::connect(&path).is_ok());
         let mut clients = [
             Client::unix(&path),
             Client::tcp(v4.parse().unwrap()),

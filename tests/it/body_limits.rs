@@ -114,6 +114,7 @@ fn what_is_no_json_is_refused_and_not_quoted() {
         r#"{"stream":"secret-prompt"}"#,
         r#"{"model":"secret-prompt\ud800"}"#,
         r#"["secret-prompt"]"#,
+        r#" ["secret-prompt",true]"#,
         r#""secret-prompt""#,
         "\u{feff}{\"model\":\"secret-prompt\"}",
         " ",

@@ -42,13 +42,17 @@ fn refused(daemon: &Daemon, bytes: &[u8], status: u16, code: &str) -> Value {
     let before = daemon.events_named("request_failed").len();
     let mut client = daemon.client();
     client.write(bytes).unwrap();
-    let error = assert_refusal(&client.answer(), status, code);
+    let answer = client.answer();
+    let error = assert_refusal(&answer, status, code);
     assert_eq!(client.peer_left(DEADLINE), Some(Departure::Fin));
     let events = daemon.wait_events("request_failed", before + 1);
     assert_eq!(events.len(), before + 1);
     assert_eq!(events[before]["status"], status);
     assert_eq!(events[before]["error_code"], code);
     assert_eq!(events[before]["error_message"], error["message"]);
+    let request_id = answer.head.field("x-request-id");
+    assert_eq!(events[before]["request_id"].as_str(), request_id);
+    assert!(request_id.is_some());
     error
 }
 
@@ -284,4 +288,26 @@ fn an_upstreams_own_error_passes_untouched() {
     );
     assert_eq!(answer.head.field("retry-after"), Some("17"));
     assert_eq!(answer.head.field("x-should-retry"), Some("true"));
+}
+
+#[test]
+fn http_1_1_has_one_host_field() {
+    let upstream = Upstream::answering("{}");
+    let daemon = Daemon::before(&upstream);
+    for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nhost: b\r\n"] {
+        let mut client = daemon.client();
+        client
+            .write(format!("GET /v1/models HTTP/1.1\r\n{hosts}\r\n"))
+            .unwrap();
+        assert_refusal(&client.answer(), 400, "invalid_request");
+    }
+    assert_eq!(upstream.connections(), 0);
+    for head in [
+        "GET /v1/models HTTP/1.1\r\nHost:\r\n",
+        "GET /v1/models HTTP/1.0\r\n",
+    ] {
+        let mut client = daemon.client();
+        client.write(format!("{head}\r\n")).unwrap();
+        assert_eq!(client.answer().status(), 200);
+    }
 }

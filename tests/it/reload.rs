@@ -246,3 +246,17 @@ fn a_reload_during_a_drain_does_no_harm() {
     assert_eq!(daemon.wait_exit(), Some(0));
     assert_eq!(daemon.events_named("drain_aborted").len(), 0);
 }
+
+#[test]
+fn the_pool_of_the_configuration_before_is_closed_though_its_clients_stay() {
+    let upstream = Upstream::answering("{}");
+    let daemon = start(&upstream, "");
+    let mut client = daemon.client();
+    assert_eq!(client.get("/v1/models").status(), 200);
+    assert_eq!(upstream.open_connections(), 1);
+    reload(&daemon);
+    wait::until("the idle connection is closed", || {
+        upstream.open_connections() == 0
+    });
+    assert_eq!(client.get("/v1/models").status(), 200);
+}

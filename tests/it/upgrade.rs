@@ -233,3 +233,20 @@ fn a_key_among_the_subprotocols_lets_a_client_in_and_stays_here() {
     );
     assert_eq!(stranger.answer().status(), 401);
 }
+
+#[test]
+fn no_protocol_but_a_websocket_is_switched_to() {
+    let upstream = Upstream::tls(|conn| conn.serve(|conn, _| conn.answer_json(200, "{}")));
+    let daemon = Daemon::before(&upstream);
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    let mut client = daemon.client();
+    client.send("GET", "/v1/models", h2c, b"").unwrap();
+    assert_eq!(client.answer().status(), 200);
+    client.send("POST", "/v1/files", FIELDS, b"x").unwrap();
+    assert_eq!(client.answer().status(), 200);
+    for request in upstream.requests() {
+        for field in ["upgrade", "connection", "http2-settings"] {
+            assert!(!request.head.has(field), "{field}");
+        }
+    }
+}

@@ -40,6 +40,7 @@ error: upstream.a.conect_timeout: no such key, did you mean `connect_timeout`?
     );
     assert!(wrong("[sever]\n").contains("error: sever: no such key, did you mean `server`?"));
     assert!(wrong("[log]\ncolour = true\n").contains("help: [log] knows format, level\n"));
+    assert!(wrong("[server]\nlisetn = []\n").contains("did you mean `listen`?"));
 }
 
 #[test]
@@ -253,6 +254,14 @@ fn a_list_that_is_none_is_explained() {
         wrong("http2 = \"true\"\n")
             .contains("found \"true\", expected true or false, without quotes")
     );
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let mut house = House::empty();
+    house.overrides.file = Some("/dev/zero".into());
+    let errors = house.errors();
+    assert!(errors.contains("larger than 1 MiB"), "{errors}");
 }
 
 #[test]

@@ -52,10 +52,12 @@ pub enum Form {
 
 impl Form {
     /// The form that is meant: `auto` is text on a terminal and JSON elsewhere.
-    /// Colour is for text, if asked for.
+    /// Colour is for text on a terminal, if asked for.
     pub fn resolve(format: LogFormat, colour: bool) -> Form {
+        let is_terminal = io::stderr().is_terminal();
+        let colour = colour && is_terminal;
         match format {
-            LogFormat::Auto if io::stderr().is_terminal() => Form::Text { colour },
+            LogFormat::Auto if is_terminal => Form::Text { colour },
             LogFormat::Auto | LogFormat::Json => Form::Json,
             LogFormat::Text => Form::Text { colour },
         }

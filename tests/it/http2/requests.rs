@@ -143,3 +143,36 @@ fn an_upstream_that_only_speaks_http_1_1_is_spoken_to_in_it() {
     assert!(requests[0].head.has("host"));
     assert_eq!(upstream.connections(), 1);
 }
+
+#[test]
+fn an_answer_that_has_no_content_is_over_with_its_head() {
+    // Some servers end such a stream with an empty DATA frame of its own.
+    let upstream = Http2Upstream::start(Settings::default(), |mut exchange| async move {
+        let status = match exchange.head.uri.path() {
+            "/v1/nothing" => 204,
+            "/v1/same" => 304,
+            _ => 200,
+        };
+        let mut stream = exchange.start(status, HeaderMap::new())?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        stream.send_data(Bytes::new(), true)
+    });
+    let daemon = before(&upstream, "");
+    let mut client = daemon.client();
+    for (number, (method, path)) in [
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/same"),
+        ("HEAD", "/v1/models"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        client.send(method, path, "", b"").unwrap();
+        let (_, head) = client.answer_head().unwrap();
+        assert!(!head.has("transfer-encoding"), "{path}");
+        let events = daemon.wait_request_events(number + 1);
+        assert_eq!(events[number]["status"], head.status());
+        assert_eq!(events[number]["client_aborted"], false);
+    }
+    assert_eq!(upstream.record().connections, 1);
+}

@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 
 use super::{before, events};
 use crate::support::client::Client;
+use crate::support::daemon::Daemon;
 use crate::support::http2::{Http2Upstream, Settings};
 use crate::support::message::End;
+use crate::support::upstream::Upstream;
 use crate::support::wait;
 
 #[test]
@@ -230,4 +232,43 @@ fn after_goaway_the_next_request_goes_to_a_new_connection() {
     wait::until("the old connection is closed", || {
         upstream.record().open == 1
     });
+}
+
+#[test]
+fn requests_behind_a_connection_that_does_not_open_fail_with_it() {
+    let upstream = Upstream::silent();
+    let daemon = Daemon::builder()
+        .upstream(&upstream)
+        .server_settings("workers = 1")
+        .upstream_settings("http2 = true\nconnect_timeout = \"500ms\"")
+        .start();
+    let mut clients: Vec<Client> = (0..5).map(|_| daemon.client()).collect();
+    for client in &mut clients {
+        client.send("GET", "/v1/models", "", b"").unwrap();
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status(), 504);
+    }
+    for event in daemon.wait_request_events(5) {
+        // One after the other it would be 2.5 s.
+        let took = event["duration_s"].as_f64().unwrap();
+        assert!(took < 1.5, "{took}");
+        assert_eq!(event["attempts"], 1);
+    }
+}
+
+#[test]
+fn a_connection_without_streams_is_closed_after_pool_idle_timeout() {
+    let upstream = Http2Upstream::start(Settings::default(), |mut exchange| async move {
+        exchange.answer("application/json", "{}")
+    });
+    let daemon = before(&upstream, "pool_idle_timeout = \"50ms\"");
+    let mut client = daemon.client();
+    for connection in 1..=2 {
+        assert_eq!(client.get("/v1/models").status(), 200);
+        assert_eq!(upstream.record().connections, connection);
+        wait::until("the idle connection is closed", || {
+            upstream.record().open == 0
+        });
+    }
 }

@@ -1,0 +1,29 @@
+# bash completion of upstreamd; made from the table of flags by tests/it/completions.rs
+
+_upstreamd() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    COMPREPLY=()
+    # bash takes --flag=value for three words.
+    if [[ $before == '=' ]]; then
+        before=${COMP_WORDS[COMP_CWORD-2]}
+    elif [[ $word == '=' ]]; then
+        before=${COMP_WORDS[COMP_CWORD-1]} word=
+    fi
+    case $before in
+        -c|--config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        -l|--listen) :; return ;;
+        --base-url) :; return ;;
+        --log-format) mapfile -t COMPREPLY < <(compgen -W 'auto json text' -- "$word"); return ;;
+        --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
+    esac
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --version --help' -- "$word")
+    elif [[ " ${COMP_WORDS[*]:0:COMP_CWORD} " == *' check '* ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -W check -- "$word")
+    fi
+}
+
+complete -F _upstreamd upstreamd
