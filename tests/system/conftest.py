@@ -1,0 +1,58 @@
+"""A box of each Debian with upstreamd installed, and upstreamd reset for each test."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from boxes import ROOT, SUITES, Service, booted
+
+BUILT = Path(os.environ["UPSTREAMD_BUILT"])
+
+# Where a package will put them.
+INSTALL = """
+install -m 755 "$1/upstreamd" /usr/bin/
+cd "$2/systemd"
+units=/usr/lib/systemd/system
+install -m 644 *.socket *.service $units/
+install -m 644 sysusers.d/* /usr/lib/sysusers.d/
+install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
+for drop_in in upstreamd.service.d/*-systemd-*.conf; do
+    since=${drop_in##*-}
+    [ "$3" -lt "${since%.conf}" ] || install -D -m 644 "$drop_in" "$units/$drop_in"
+done
+systemd-sysusers upstreamd.conf
+systemd-tmpfiles --create upstreamd.conf
+systemctl daemon-reload
+# No member of the group, and one.
+useradd --no-create-home outsider
+useradd --no-create-home --groups upstreamd member
+"""
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def box(request):
+    with booted(request.param, ROOT, BUILT) as box:
+        box.sh(INSTALL, BUILT, ROOT, str(box.systemd))
+        yield box
+
+
+@pytest.fixture(scope="session")
+def upstream(box):
+    """The loopback upstream, inside; 50 ms between two words."""
+    command = [BUILT / "examples" / "loopback-upstream", "50"]
+    with box.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        upstream = json.loads(process.stdout.readline())
+        # It writes it into a /tmp that the service does not see.
+        box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', upstream["ca_file"])
+        yield upstream
+        process.stdin.close()
+
+
+@pytest.fixture
+def service(box, upstream):
+    service = Service(box, upstream)
+    service.reset()
+    yield service
