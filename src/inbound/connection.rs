@@ -54,8 +54,6 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
         worker,
     };
     let mut connection = http1::Builder::new()
-        // `ClientIo` notices a client that has left.
-        .half_close(true)
         .max_header_size(server.max_header)
         .max_buf_size(server.max_header.max(64 * 1024))
         .serve_connection(

@@ -1,13 +1,11 @@
 //! A client's socket, TCP or Unix.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use rustix::net::{RecvFlags, recv};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A socket just accepted, not yet on any runtime.
@@ -47,30 +45,6 @@ impl Accepted {
 }
 
 impl Socket {
-    /// Whether the end of what the client sends has come, without taking a byte:
-    /// ready once there is something to read, be it a byte or the end.
-    pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let peeked = loop {
-            // A look that finds nothing clears the readiness, and the next
-            // round waits for more.
-            let looked = match self {
-                Socket::Tcp(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    stream.try_io(Interest::READABLE, || peek(stream))
-                }
-                Socket::Unix(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    stream.try_io(Interest::READABLE, || peek(stream))
-                }
-            };
-            match looked {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                looked => break looked?,
-            }
-        };
-        Poll::Ready(Ok(peeked == 0))
-    }
-
     /// Makes the coming close a reset. A Unix socket has none: its peer sees
     /// the end, which is all there is.
     pub(super) fn reset_on_close(&self) {
@@ -79,11 +53,6 @@ impl Socket {
             let _ = stream.set_zero_linger();
         }
     }
-}
-
-fn peek(socket: impl AsFd) -> io::Result<usize> {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    Ok(recv(socket, &mut [0; 1], flags)?.0)
 }
 
 macro_rules! on_either {
