@@ -51,4 +51,3 @@ pub(super) async fn run(
     info!(log, "stopped"; "event" => "stopped", "aborted" => if matches!(outcome, Ok(First::One(()))) { 0 } else { cut },
         "duration_s" => begun.elapsed().as_secs_f64());
 }
-

@@ -19,6 +19,7 @@ mod drain;
 mod environment;
 mod events;
 mod fields;
+mod handover;
 mod http2;
 mod interim;
 mod listening;
