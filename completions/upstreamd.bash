@@ -17,13 +17,20 @@ _upstreamd() {
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --version --help' -- "$word")
-    elif [[ " ${COMP_WORDS[*]:0:COMP_CWORD} " == *' check '* ]]; then
-        compopt -o filenames
-        mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    else
-        mapfile -t COMPREPLY < <(compgen -W check -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --plain --no-restart --version --help' -- "$word")
+        return
     fi
+    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *' check ')
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        *' key ') mapfile -t COMPREPLY < <(compgen -W 'set list remove' -- "$word") ;;
+        *' check '*) ;;
+        *' key set '*) ;;
+        *' key list '*) ;;
+        *' key remove '*) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'check key' -- "$word") ;;
+    esac
 }
 
 complete -F _upstreamd upstreamd

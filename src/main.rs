@@ -6,7 +6,7 @@ use std::process;
 
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
-use upstreamd::daemon;
+use upstreamd::{daemon, keys};
 
 fn main() -> process::ExitCode {
     // On this thread a panic ends the program; elsewhere it ends one connection.
@@ -29,6 +29,10 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Check(overrides) => match daemon::check(&overrides, &environment) {
             Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Key(command) => match keys::run(command, &environment) {
+            Ok(said) => say(&said),
             Err(failed) => complain(failed.exit, &failed.message),
         },
         Command::Run(overrides) => match daemon::run(overrides, environment) {

@@ -35,16 +35,20 @@ mod size;
 mod source;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod value;
 mod written;
 
 pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
+pub use name::Name;
 pub use overrides::Overrides;
+pub use uses::{KeyUse, file_of, key_uses, system_file};
 
 pub(crate) use log::{FORMAT_WORDS, LEVEL_WORDS};
 pub(crate) use nearest::nearest;
+pub(crate) use secret::{LONGEST as LONGEST_SECRET, Secret};
 pub(crate) use value::{Text, Wrong};
 
 use self::check::Surroundings;

@@ -1,0 +1,16 @@
+//! What was given on a command line, flag by flag.
+
+use crate::config::Overrides;
+
+/// What the flags said; most of it goes with some subcommands alone.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// What stands above file and environment.
+    pub(super) overrides: Overrides,
+    /// `--print-config`
+    pub(super) print_config: bool,
+    /// `--plain`
+    pub(super) plain: bool,
+    /// `--no-restart`
+    pub(super) no_restart: bool,
+}
