@@ -15,14 +15,16 @@ _upstreamd() {
         --base-url) :; return ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'auto json text' -- "$word"); return ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
+        --admin) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --at) :; return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --version --help' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --version --help' -- "$word")
     elif [[ " ${COMP_WORDS[*]:0:COMP_CWORD} " == *' check '* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    else
-        mapfile -t COMPREPLY < <(compgen -W check -- "$word")
+    elif [[ ! " ${COMP_WORDS[*]:0:COMP_CWORD} " =~ ' '(check|reload|health)' ' ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'check reload health' -- "$word")
     fi
 }
 

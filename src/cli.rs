@@ -5,9 +5,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
 use lexopt::Arg;
 
+use crate::config::checked::ListenAddress;
 use crate::config::{Overrides, Wrong, nearest};
 
 mod exit_code;
@@ -18,7 +20,7 @@ pub use exit_code::ExitCode;
 pub use flag::{Flag, Verb, flags};
 pub use help::{help, version};
 
-use flag::{Effect, Switch};
+use flag::{Effect, Said, Switch};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,12 @@ pub enum Command {
     Run(Overrides),
     /// `upstreamd check [FILE]`: check the configuration and exit.
     Check(Overrides),
+    /// `upstreamd reload`: have the daemon reload, by the admin socket at this
+    /// path, or where the unit has it.
+    Reload(Option<PathBuf>),
+    /// `upstreamd health`: ask at this address, or at the first one that is
+    /// configured, whether the daemon serves.
+    Health(Overrides, Option<ListenAddress>),
     /// `--print-config`: print the checked configuration and exit.
     PrintConfig(Overrides),
     /// `--version`: print [`version`] and exit.
@@ -52,10 +60,11 @@ pub struct UsageError {
 /// A word, flag or value that is not known, with the nearest one that is.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(words);
-    let mut overrides = Overrides::default();
+    let mut said = Said::default();
     let mut verb = None;
     let mut file = None;
-    let mut print_config = None;
+    let mut print_config = false;
+    let mut given = Vec::new();
     while let Some(word) = parser
         .next()
         .map_err(|error| unexpected(&error.to_string()))?
@@ -69,10 +78,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
                 continue;
             }
         };
+        given.push(flag);
         match flag.effect {
             Effect::Switch(Switch::Help) => return Ok(Command::Help),
             Effect::Switch(Switch::Version) => return Ok(Command::Version),
-            Effect::Switch(Switch::PrintConfig) => print_config = Some(flag),
+            Effect::Switch(Switch::PrintConfig) => print_config = true,
             Effect::Value { name, set, .. } => {
                 let missing = || {
                     usage(
@@ -81,7 +91,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
                     )
                 };
                 let value = parser.value().map_err(|_| missing())?;
-                set(&mut overrides, value).map_err(|(wrong, expected)| {
+                set(&mut said, value).map_err(|(wrong, expected)| {
                     let message = format!(
                         "--{}: found {}, expected {expected}",
                         flag.long, wrong.found
@@ -92,13 +102,19 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
         }
     }
     let verb = verb.unwrap_or(Verb::Run);
-    if let Some(flag) = print_config.filter(|flag| !flag.verbs.contains(&verb)) {
-        let message = format!("--{} does not go with `upstreamd check`", flag.long);
+    if let Some(flag) = given.into_iter().find(|flag| !flag.verbs.contains(&verb)) {
+        let message = format!("--{} does not go with `{}`", flag.long, verb.command());
+        let verbs: Vec<_> = flag.verbs.iter().map(|verb| verb.command()).collect();
         return Err(usage(
             message,
-            "it checks by itself: leave out `check`".to_owned(),
+            format!("it goes with `{}`", verbs.join("`, `")),
         ));
     }
+    let Said {
+        mut overrides,
+        admin,
+        at,
+    } = said;
     if let Some(file) = file
         && let Some(other) = overrides.file.replace(file)
     {
@@ -108,10 +124,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
             "name it once: `upstreamd check FILE`".to_owned(),
         ));
     }
-    Ok(match (verb, print_config) {
-        (_, Some(_)) => Command::PrintConfig(overrides),
-        (Verb::Run, None) => Command::Run(overrides),
-        (Verb::Check, None) => Command::Check(overrides),
+    Ok(match verb {
+        Verb::Run if print_config => Command::PrintConfig(overrides),
+        Verb::Run => Command::Run(overrides),
+        Verb::Check => Command::Check(overrides),
+        Verb::Reload => Command::Reload(admin),
+        Verb::Health => Command::Health(overrides, at),
     })
 }
 
@@ -130,32 +148,37 @@ impl std::error::Error for UsageError {}
 fn positional(
     word: OsString,
     verb: &mut Option<Verb>,
-    file: &mut Option<std::path::PathBuf>,
+    file: &mut Option<PathBuf>,
 ) -> Result<(), UsageError> {
     match verb {
-        None if word == "check" => *verb = Some(Verb::Check),
+        None => *verb = Some(subcommand(&word)?),
         Some(Verb::Check) if file.is_none() => *file = Some(word.into()),
-        Some(_) => {
+        Some(verb) => {
             let message = format!("{} is one word too many", shown(&word));
-            return Err(usage(
-                message,
-                "`upstreamd check` takes one file".to_owned(),
-            ));
-        }
-        None => {
-            let text = word.to_string_lossy();
-            let help = match nearest(&text, ["check"]) {
-                Some(known) => format!("did you mean `upstreamd {known}`?"),
-                None if text == "run" => "`upstreamd` alone runs it".to_owned(),
-                None => "a configuration file goes behind --config".to_owned(),
+            let takes = match verb {
+                Verb::Check => "one file",
+                _ => "none",
             };
             return Err(usage(
-                format!("there is no subcommand {}", shown(&word)),
-                help,
+                message,
+                format!("`{}` takes {takes}", verb.command()),
             ));
         }
     }
     Ok(())
+}
+
+fn subcommand(word: &OsStr) -> Result<Verb, UsageError> {
+    let text = word.to_string_lossy();
+    Verb::of(&text).ok_or_else(|| {
+        let known = Verb::ALL.into_iter().filter_map(Verb::word);
+        let help = match nearest(&text, known) {
+            Some(known) => format!("did you mean `upstreamd {known}`?"),
+            None if text == "run" => "`upstreamd` alone runs it".to_owned(),
+            None => "a configuration file goes behind --config".to_owned(),
+        };
+        usage(format!("there is no subcommand {}", shown(word)), help)
+    })
 }
 
 fn unknown_flag(name: &str) -> UsageError {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::panic;
 use std::process;
 
+use upstreamd::ask;
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
 use upstreamd::daemon;
@@ -31,6 +32,14 @@ fn run(command: Command) -> ExitCode {
             Ok(verdict) => say(&verdict),
             Err(failed) => complain(failed.exit, &failed.message),
         },
+        Command::Reload(admin) => match ask::reload(admin) {
+            Ok(said) => say(&said),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Health(overrides, at) => match ask::health(&overrides, &environment, at) {
+            Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
         Command::Run(overrides) => match daemon::run(overrides, environment) {
             Ok(exit) => exit,
             Err(failed) => complain(failed.exit, &failed.message),
@@ -40,6 +49,9 @@ fn run(command: Command) -> ExitCode {
 
 /// A reader that has gone (`upstreamd --help | head`) is no error of ours.
 fn say(text: &str) -> ExitCode {
+    if text.is_empty() {
+        return ExitCode::Ok;
+    }
     let _ = writeln!(io::stdout(), "{}", text.trim_end());
     ExitCode::Ok
 }

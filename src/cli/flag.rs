@@ -1,7 +1,9 @@
 //! The table of flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
+use crate::config::checked::ListenAddress;
 use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Overrides, Text, Wrong};
 
 /// A flag: all that parsing, help, the manual and shells know about it.
@@ -25,6 +27,61 @@ pub enum Verb {
     Run,
     /// `check`
     Check,
+    /// `reload`
+    Reload,
+    /// `health`
+    Health,
+}
+
+impl Verb {
+    /// Every one, in the order of the help.
+    pub const ALL: [Verb; 4] = [Verb::Run, Verb::Check, Verb::Reload, Verb::Health];
+
+    /// The word for it; None for serving, which needs none.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Verb::Run => None,
+            Verb::Check => Some("check"),
+            Verb::Reload => Some("reload"),
+            Verb::Health => Some("health"),
+        }
+    }
+
+    /// What it does, in a line of help.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Verb::Run => "serve until SIGTERM; reload on SIGHUP",
+            Verb::Check => "check the configuration, and exit",
+            Verb::Reload => "have the running daemon reload",
+            Verb::Health => "ask whether the daemon serves",
+        }
+    }
+
+    /// The subcommand that this word names.
+    pub(super) fn of(word: &str) -> Option<Verb> {
+        let mut all = Verb::ALL.into_iter();
+        all.find(|verb| verb.word() == Some(word))
+    }
+
+    /// How it is called.
+    pub(super) fn command(self) -> String {
+        match self.word() {
+            None => "upstreamd".to_owned(),
+            Some(word) => format!("upstreamd {word}"),
+        }
+    }
+}
+
+/// What flags said.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) overrides: Overrides,
+    /// `--admin`
+    pub(super) admin: Option<PathBuf>,
+    /// `--at`
+    pub(super) at: Option<ListenAddress>,
 }
 
 /// What a flag does to what is asked for.
@@ -32,7 +89,7 @@ pub enum Verb {
 pub(super) enum Effect {
     /// It asks for something else.
     Switch(Switch),
-    /// It takes a value for the configuration.
+    /// It takes a value.
     Value {
         /// How help calls the value.
         name: &'static str,
@@ -41,7 +98,7 @@ pub(super) enum Effect {
         /// The words that it can be; none where it is free.
         choices: &'static [&'static str],
         /// Puts the value in.
-        set: fn(&mut Overrides, OsString) -> Result<(), Refusal>,
+        set: fn(&mut Said, OsString) -> Result<(), Refusal>,
     },
 }
 
@@ -62,20 +119,22 @@ pub fn flags() -> &'static [Flag] {
     &FLAGS
 }
 
+/// Those that read the configuration whole.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
+const ALL: &[Verb] = &Verb::ALL;
 
-static FLAGS: [Flag; 8] = [
+static FLAGS: [Flag; 10] = [
     Flag {
         long: "config",
         short: Some('c'),
         help: "the configuration file",
-        verbs: BOTH,
+        verbs: &[Verb::Run, Verb::Check, Verb::Health],
         effect: Effect::Value {
             name: "FILE",
             repeatable: false,
             choices: &[],
-            set: |overrides, value| {
-                overrides.file = Some(value.into());
+            set: |said, value| {
+                said.overrides.file = Some(value.into());
                 Ok(())
             },
         },
@@ -89,7 +148,7 @@ static FLAGS: [Flag; 8] = [
             name: "ADDRESS",
             repeatable: true,
             choices: &[],
-            set: |overrides, value| read(value).map(|value| overrides.listen.push(value)),
+            set: |said, value| read(value).map(|value| said.overrides.listen.push(value)),
         },
     },
     Flag {
@@ -101,7 +160,7 @@ static FLAGS: [Flag; 8] = [
             name: "URL",
             repeatable: false,
             choices: &[],
-            set: |overrides, value| read(value).map(|value| overrides.base_url = Some(value)),
+            set: |said, value| read(value).map(|value| said.overrides.base_url = Some(value)),
         },
     },
     Flag {
@@ -113,7 +172,7 @@ static FLAGS: [Flag; 8] = [
             name: "FORMAT",
             repeatable: false,
             choices: &FORMAT_WORDS,
-            set: |overrides, value| read(value).map(|value| overrides.log_format = Some(value)),
+            set: |said, value| read(value).map(|value| said.overrides.log_format = Some(value)),
         },
     },
     Flag {
@@ -125,7 +184,7 @@ static FLAGS: [Flag; 8] = [
             name: "LEVEL",
             repeatable: false,
             choices: &LEVEL_WORDS,
-            set: |overrides, value| read(value).map(|value| overrides.log_level = Some(value)),
+            set: |said, value| read(value).map(|value| said.overrides.log_level = Some(value)),
         },
     },
     Flag {
@@ -136,17 +195,46 @@ static FLAGS: [Flag; 8] = [
         effect: Effect::Switch(Switch::PrintConfig),
     },
     Flag {
+        long: "admin",
+        short: None,
+        help: "with reload: the admin socket of the daemon, if not\n/run/upstreamd/admin.sock",
+        verbs: &[Verb::Reload],
+        effect: Effect::Value {
+            name: "PATH",
+            repeatable: false,
+            choices: &[],
+            set: |said, value| {
+                // As the configuration writes it, too.
+                let path = value.to_str().and_then(|text| text.strip_prefix("unix:"));
+                said.admin = Some(path.map_or_else(|| value.clone().into(), PathBuf::from));
+                Ok(())
+            },
+        },
+    },
+    Flag {
+        long: "at",
+        short: None,
+        help: "with health: ask here, and not at the first address\nthat is configured",
+        verbs: &[Verb::Health],
+        effect: Effect::Value {
+            name: "ADDRESS",
+            repeatable: false,
+            choices: &[],
+            set: |said, value| read(value).map(|value| said.at = Some(value)),
+        },
+    },
+    Flag {
         long: "version",
         short: Some('V'),
         help: "print the version and exit",
-        verbs: BOTH,
+        verbs: ALL,
         effect: Effect::Switch(Switch::Version),
     },
     Flag {
         long: "help",
         short: Some('h'),
         help: "print this help and exit",
-        verbs: BOTH,
+        verbs: ALL,
         effect: Effect::Switch(Switch::Help),
     },
 ];

@@ -12,6 +12,8 @@ upstreamd: the last hop between OpenAI-API clients and their upstream
 
 Usage: upstreamd [FLAGS]                 serve until SIGTERM; reload on SIGHUP
        upstreamd check [FILE] [FLAGS]    check the configuration, and exit
+       upstreamd reload [FLAGS]          have the running daemon reload
+       upstreamd health [FLAGS]          ask whether the daemon serves
 ";
 
 const ENVIRONMENT: &str = "

@@ -39,7 +39,7 @@ pub struct Failed {
 }
 
 impl Failed {
-    fn new(exit: ExitCode, message: impl ToString) -> Self {
+    pub(crate) fn new(exit: ExitCode, message: impl ToString) -> Self {
         Failed {
             exit,
             message: message.to_string(),

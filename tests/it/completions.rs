@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use upstreamd::cli::{Flag, flags};
+use upstreamd::cli::{Flag, Verb, flags};
 
 const HEAD: &str = "made from the table of flags by tests/it/completions.rs";
 
@@ -34,6 +34,17 @@ fn names(flag: &Flag) -> Vec<String> {
         .collect()
 }
 
+/// Every subcommand, with what it does.
+fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let verbs = Verb::ALL.into_iter();
+    verbs.filter_map(|verb| verb.word().map(|word| (word, verb.help())))
+}
+
+/// Whether a value is the name of a file.
+fn is_path(value: &str) -> bool {
+    ["FILE", "PATH"].contains(&value)
+}
+
 /// The help in one line, without what ends a shell's string.
 fn help(flag: &Flag) -> String {
     let help = flag.help.replace('\n', " ");
@@ -42,6 +53,7 @@ fn help(flag: &Flag) -> String {
 }
 
 fn bash() -> String {
+    let verbs: Vec<_> = verbs().map(|(word, _)| word).collect();
     let mut words = String::new();
     let mut values = String::new();
     for flag in flags() {
@@ -50,7 +62,7 @@ fn bash() -> String {
             continue;
         };
         let offered = match flag.choices() {
-            [] if value == "FILE" => {
+            [] if is_path(value) => {
                 "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$word\")".into()
             }
             [] => ":".to_owned(),
@@ -83,14 +95,16 @@ _upstreamd() {{
     elif [[ " ${{COMP_WORDS[*]:0:COMP_CWORD}} " == *' check '* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    else
-        mapfile -t COMPREPLY < <(compgen -W check -- "$word")
+    elif [[ ! " ${{COMP_WORDS[*]:0:COMP_CWORD}} " =~ ' '({})' ' ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '{}' -- "$word")
     fi
 }}
 
 complete -F _upstreamd upstreamd
 "#,
-        words.trim_start()
+        words.trim_start(),
+        verbs.join("|"),
+        verbs.join(" ")
     )
 }
 
@@ -100,7 +114,7 @@ fn zsh() -> String {
         let help = help(flag).replace('[', "\\[").replace(']', "\\]");
         let value = match (flag.value_name(), flag.choices()) {
             (None, _) => String::new(),
-            (Some("FILE"), _) => ":FILE:_files".to_owned(),
+            (Some(name), _) if is_path(name) => format!(":{name}:_files"),
             (Some(name), []) => format!(":{name}: "),
             (Some(name), choices) => format!(":{name}:({})", choices.join(" ")),
         };
@@ -120,9 +134,13 @@ fn zsh() -> String {
             ));
         }
     }
+    let verbs: Vec<_> = verbs()
+        .map(|(word, help)| format!("{word}\\:\"{help}\""))
+        .collect();
     format!(
         "#compdef upstreamd\n# zsh completion of upstreamd; {HEAD}\n\n_arguments -s -S : \\\n{specs}    \
-         '1:subcommand:((check\\:\"check the configuration, and exit\"))' \\\n    '2:FILE:_files'\n"
+         '1:subcommand:(({}))' \\\n    '2:FILE:_files'\n",
+        verbs.join(" ")
     )
 }
 
@@ -132,7 +150,7 @@ fn fish() -> String {
         let short = flag.short.map(|letter| format!(" -s {letter}"));
         let value = match (flag.value_name(), flag.choices()) {
             (None, _) => String::new(),
-            (Some("FILE"), _) => " -r -F".to_owned(),
+            (Some(name), _) if is_path(name) => " -r -F".to_owned(),
             (Some(_), []) => " -x".to_owned(),
             (Some(_), choices) => format!(" -x -a '{}'", choices.join(" ")),
         };
@@ -143,9 +161,15 @@ fn fish() -> String {
             help(flag)
         ));
     }
+    let words: Vec<_> = verbs().map(|(word, _)| word).collect();
+    let words = words.join(" ");
+    for (word, help) in verbs() {
+        lines.push_str(&format!(
+            "complete -c upstreamd -n 'not __fish_seen_subcommand_from {words}' -a {word} -d '{help}'\n"
+        ));
+    }
     format!(
         "# fish completion of upstreamd; {HEAD}\n\ncomplete -c upstreamd -f\n{lines}\
-         complete -c upstreamd -n 'not __fish_seen_subcommand_from check' -a check -d 'check the configuration, and exit'\n\
          complete -c upstreamd -n '__fish_seen_subcommand_from check' -F\n"
     )
 }
@@ -202,6 +226,8 @@ fn bash_completes_flags_their_words_and_the_subcommand() {
         ["warning"]
     );
     assert_eq!(offered(&["upstreamd", "ch"]), ["check"]);
+    assert_eq!(offered(&["upstreamd", ""]), ["check", "reload", "health"]);
+    assert!(offered(&["upstreamd", "reload", ""]).is_empty());
     let file = path("upstreamd.bash").display().to_string();
     let begun = &file[..file.len() - 2];
     for line in [
