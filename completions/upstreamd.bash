@@ -15,9 +15,11 @@ _upstreamd() {
         --base-url) :; return ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'auto json text' -- "$word"); return ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
+        --admin) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --at) :; return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --plain --no-restart --version --help' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --plain --no-restart --version --help' -- "$word")
         return
     fi
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
@@ -26,10 +28,12 @@ _upstreamd() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         *' key ') mapfile -t COMPREPLY < <(compgen -W 'set list remove' -- "$word") ;;
         *' check '*) ;;
+        *' reload '*) ;;
+        *' health '*) ;;
         *' key set '*) ;;
         *' key list '*) ;;
         *' key remove '*) ;;
-        *) mapfile -t COMPREPLY < <(compgen -W 'check key' -- "$word") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health key' -- "$word") ;;
     esac
 }
 

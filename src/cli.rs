@@ -6,9 +6,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
 use lexopt::Arg;
 
+use crate::config::checked::ListenAddress;
 use crate::config::{Name, Overrides, Text, Wrong, nearest};
 
 mod exit_code;
@@ -34,6 +36,12 @@ pub enum Command {
     Check(Overrides),
     /// `--print-config`: print the checked configuration and exit.
     PrintConfig(Overrides),
+    /// `upstreamd reload`: have the daemon reload, by the admin socket at this
+    /// path, or where the unit has it.
+    Reload(Option<PathBuf>),
+    /// `upstreamd health`: ask at this address, or at the first one that is
+    /// configured, whether the daemon serves.
+    Health(Overrides, Option<ListenAddress>),
     /// `upstreamd key ...`: the keys beside the configuration.
     Key(KeyCommand),
     /// `--version`: print [`version`] and exit.
@@ -179,6 +187,8 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
     let Given {
         mut overrides,
         print_config,
+        admin,
+        at,
         plain,
         no_restart,
     } = given;
@@ -215,6 +225,8 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
             }
             Command::Check(overrides)
         }
+        Verb::Reload => Command::Reload(admin),
+        Verb::Health => Command::Health(overrides, at),
         Verb::KeySet => key(
             KeyVerb::Set {
                 name: name(argument)?,

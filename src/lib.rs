@@ -12,12 +12,14 @@
 //! - [`proxy`]: one request: target, body, fields, forward, answer, faults;
 //! - [`upstream`]: connections to the upstream and requests on them;
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
-//! - [`admin`]: what upstreamd says of itself.
+//! - [`admin`]: what upstreamd says of itself;
+//! - [`ask`]: the subcommands that ask a running daemon.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
 //! `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
 
 pub mod admin;
+pub mod ask;
 pub mod cli;
 pub mod config;
 pub mod daemon;

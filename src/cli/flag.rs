@@ -1,6 +1,7 @@
 //! The table of flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::Verb;
 use super::given::Given;
@@ -54,12 +55,19 @@ pub fn flags() -> &'static [Flag] {
 /// Those that read the configuration.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
 
-static FLAGS: [Flag; 10] = [
+static FLAGS: [Flag; 12] = [
     Flag {
         long: "config",
         short: Some('c'),
         help: "the configuration file",
-        verbs: &Verb::ALL,
+        verbs: &[
+            Verb::Run,
+            Verb::Check,
+            Verb::Health,
+            Verb::KeySet,
+            Verb::KeyList,
+            Verb::KeyRemove,
+        ],
         effect: Effect::Value {
             name: "FILE",
             repeatable: false,
@@ -124,6 +132,35 @@ static FLAGS: [Flag; 10] = [
         help: "print the checked configuration as TOML, secrets\nmasked, and exit",
         verbs: &[Verb::Run],
         effect: Effect::Switch(|given| given.print_config = true),
+    },
+    Flag {
+        long: "admin",
+        short: None,
+        help: "with reload: the admin socket of the daemon, if not\n/run/upstreamd/admin.sock",
+        verbs: &[Verb::Reload],
+        effect: Effect::Value {
+            name: "PATH",
+            repeatable: false,
+            choices: &[],
+            set: |given, value| {
+                // As the configuration writes it, too.
+                let path = value.to_str().and_then(|text| text.strip_prefix("unix:"));
+                given.admin = Some(path.map_or_else(|| value.clone().into(), PathBuf::from));
+                Ok(())
+            },
+        },
+    },
+    Flag {
+        long: "at",
+        short: None,
+        help: "with health: ask here, and not at the first address\nthat is configured",
+        verbs: &[Verb::Health],
+        effect: Effect::Value {
+            name: "ADDRESS",
+            repeatable: false,
+            choices: &[],
+            set: |given, value| read(value).map(|value| given.at = Some(value)),
+        },
     },
     Flag {
         long: "plain",

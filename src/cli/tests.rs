@@ -96,6 +96,40 @@ fn half_a_subcommand_is_answered_with_the_whole_ones() {
 }
 
 #[test]
+fn what_a_running_daemon_is_asked_says_where_it_is() {
+    assert_eq!(asked("reload"), Ok(Command::Reload(None)));
+    for line in ["reload --admin /a.sock", "reload --admin=unix:/a.sock"] {
+        assert_eq!(asked(line), Ok(Command::Reload(Some("/a.sock".into()))));
+    }
+    let none = Overrides::default();
+    assert_eq!(asked("health"), Ok(Command::Health(none.clone(), None)));
+    let unix = ListenAddress::Unix("/a.sock".into());
+    let at = Ok(Command::Health(none, Some(unix)));
+    assert_eq!(asked("health --at unix:/a.sock"), at);
+    assert_eq!(asked("--at unix:/a.sock health"), at);
+    assert!(refused("health --at 4000").contains("127.0.0.1:4000"));
+    assert!(refused("reload now").contains("\"now\" is one word too many"));
+}
+
+#[test]
+fn a_flag_of_another_subcommand_is_refused_with_its_own() {
+    assert!(refused("--at 127.0.0.1:1").contains("it goes with `upstreamd health`"));
+    assert!(refused("reload -c f").contains("--config does not go with `upstreamd reload`"));
+    assert!(refused("check --print-config").contains("it goes with `upstreamd` alone"));
+}
+
+#[test]
+fn help_has_every_subcommand() {
+    let help = help();
+    for verb in Verb::ALL {
+        let line = help
+            .lines()
+            .find(|line| line.contains(&verb.shown()) && line.contains(verb.help()));
+        assert!(line.is_some(), "{verb:?}");
+    }
+}
+
+#[test]
 fn every_word_that_a_flag_offers_is_taken() {
     for flag in flags() {
         let verb = flag.verbs[0].shown();

@@ -7,6 +7,10 @@ pub enum Verb {
     Run,
     /// `check`
     Check,
+    /// `reload`
+    Reload,
+    /// `health`
+    Health,
     /// `key set`
     KeySet,
     /// `key list`
@@ -26,9 +30,11 @@ pub struct Argument {
 
 impl Verb {
     /// Every one, in the order of the help.
-    pub const ALL: [Verb; 5] = [
+    pub const ALL: [Verb; 7] = [
         Verb::Run,
         Verb::Check,
+        Verb::Reload,
+        Verb::Health,
         Verb::KeySet,
         Verb::KeyList,
         Verb::KeyRemove,
@@ -40,6 +46,8 @@ impl Verb {
         match self {
             Verb::Run => &[],
             Verb::Check => &["check"],
+            Verb::Reload => &["reload"],
+            Verb::Health => &["health"],
             Verb::KeySet => &["key", "set"],
             Verb::KeyList => &["key", "list"],
             Verb::KeyRemove => &["key", "remove"],
@@ -50,7 +58,7 @@ impl Verb {
     #[must_use]
     pub fn argument(self) -> Option<Argument> {
         let (name, is_required) = match self {
-            Verb::Run | Verb::KeyList => return None,
+            Verb::Run | Verb::Reload | Verb::Health | Verb::KeyList => return None,
             Verb::Check => ("FILE", false),
             Verb::KeySet | Verb::KeyRemove => ("NAME", true),
         };
@@ -63,6 +71,8 @@ impl Verb {
         match self {
             Verb::Run => "serve until SIGTERM; reload on SIGHUP",
             Verb::Check => "check the configuration, and exit",
+            Verb::Reload => "have the running daemon reload",
+            Verb::Health => "ask whether the daemon serves",
             Verb::KeySet => "store a key, read from standard input",
             Verb::KeyList => "list the keys that are stored or named",
             Verb::KeyRemove => "remove a stored key",

@@ -81,6 +81,32 @@ pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String,
     Ok(print::toml(&written, &config))
 }
 
+/// Where a daemon that runs on this configuration listens, if systemd passes it
+/// no socket. All else may be wrong, or unreadable for whoever asks.
+///
+/// # Errors
+/// The file cannot be read or is not TOML, or the addresses in it are wrong.
+pub fn listen(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<Vec<checked::ListenAddress>, Errors> {
+    let mut problems = Problems::default();
+    let mut source = file::find(overrides, environment, Path::new(file::DEFAULT_PATH))?;
+    let mut written = Written::default();
+    if let Some(source) = &mut source {
+        written = file::read(source, &mut problems)?;
+    }
+    environment.apply(&mut written, &mut problems);
+    overrides.apply(&mut written);
+    let listen = check::listen(written.server.listen.as_ref(), &mut problems);
+    let problems = problems.about("server.listen");
+    if problems.is_empty() {
+        Ok(listen)
+    } else {
+        Err(Errors::new(problems, source.as_ref()))
+    }
+}
+
 fn resolve(
     overrides: &Overrides,
     environment: &Environment,

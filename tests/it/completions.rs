@@ -34,6 +34,11 @@ fn names(flag: &Flag) -> Vec<String> {
         .collect()
 }
 
+/// Whether a value is the name of a file.
+fn is_path(value: &str) -> bool {
+    ["FILE", "PATH"].contains(&value)
+}
+
 /// The help in one line, without what ends a shell's string.
 fn help(flag: &Flag) -> String {
     let help = flag.help.replace('\n', " ");
@@ -102,7 +107,7 @@ fn bash() -> String {
             continue;
         };
         let offered = match flag.choices() {
-            [] if value == "FILE" => {
+            [] if is_path(value) => {
                 "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$word\")".into()
             }
             [] => ":".to_owned(),
@@ -173,7 +178,7 @@ fn zsh() -> String {
         let help = help(flag).replace('[', "\\[").replace(']', "\\]");
         let value = match (flag.value_name(), flag.choices()) {
             (None, _) => String::new(),
-            (Some("FILE"), _) => ":FILE:_files".to_owned(),
+            (Some(name), _) if is_path(name) => format!(":{name}:_files"),
             (Some(name), []) => format!(":{name}: "),
             (Some(name), choices) => format!(":{name}:({})", choices.join(" ")),
         };
@@ -231,7 +236,7 @@ fn fish() -> String {
         let short = flag.short.map(|letter| format!(" -s {letter}"));
         let value = match (flag.value_name(), flag.choices()) {
             (None, _) => String::new(),
-            (Some("FILE"), _) => " -r -F".to_owned(),
+            (Some(name), _) if is_path(name) => " -r -F".to_owned(),
             (Some(_), []) => " -x".to_owned(),
             (Some(_), choices) => format!(" -x -a '{}'", choices.join(" ")),
         };
@@ -318,6 +323,9 @@ fn bash_completes_flags_their_words_and_the_subcommand() {
         ["warning"]
     );
     assert_eq!(offered(&["upstreamd", "ch"]), ["check"]);
+    let firsts = ["check", "reload", "health", "key"];
+    assert_eq!(offered(&["upstreamd", ""]), firsts);
+    assert!(offered(&["upstreamd", "reload", ""]).is_empty());
     assert_eq!(offered(&["upstreamd", "-c", "f", "ke"]), ["key"]);
     assert_eq!(
         offered(&["upstreamd", "key", ""]),
