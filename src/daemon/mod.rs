@@ -23,7 +23,7 @@ use self::handover::Handover;
 use self::leaving::{First, first};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
-use crate::cli::ExitCode;
+use crate::cli::{ExitCode, Failed};
 use crate::config::{self, Environment, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
@@ -32,24 +32,6 @@ use crate::telemetry::log::{Form, Logs};
 
 /// How long the last records may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
-
-/// Why the daemon did not start, or had to end.
-#[derive(Debug)]
-pub struct Failed {
-    /// What to exit with.
-    pub exit: ExitCode,
-    /// What to tell the operator.
-    pub message: String,
-}
-
-impl Failed {
-    fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed {
-            exit,
-            message: message.to_string(),
-        }
-    }
-}
 
 /// Runs until a signal ends it.
 ///

@@ -1,11 +1,9 @@
 //! Opening the sockets: systemd's, or our own.
 
-use crate::cli::ExitCode;
+use crate::cli::{ExitCode, Failed};
 use crate::config::checked::ListenAddress;
 use crate::inbound::{Listener, bind};
 use crate::systemd::{self, Passed, PassedSocket};
-
-use super::Failed;
 
 /// The sockets to accept on.
 pub(super) struct Opened {

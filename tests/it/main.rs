@@ -22,6 +22,7 @@ mod fields;
 mod handover;
 mod http2;
 mod interim;
+mod keys;
 mod listening;
 mod logs;
 mod manual;
