@@ -1,13 +1,17 @@
 """upstreamd-upgrade.service: another version in place of the running one, and nobody notices."""
 
+import json
+import time
+
 import pytest
 
 from boxes import BUILT, answer_of, wait_until
+from load import ALONE, failures, load, side_by_side, slowest_connect
 
 MAIN, COVER, UPGRADE = "upstreamd.service", "upstreamd@cover.service", "upstreamd-upgrade.service"
 REQUEST = "/run/upstreamd-upgrade"
-# Seconds between two looks of systemd at what failed (RestartSec= of the upgrade).
-AGAIN = 10
+# As /proc shows it (octal 4000).
+O_NONBLOCK = 0o4000
 
 
 @pytest.fixture
@@ -37,8 +41,8 @@ def install_broken(service, script):
 
 def version(service, unit=MAIN):
     """The one that runs."""
-    tail = service.box.sh('tail -c 20 "/proc/$1/exe"', service.show("MainPID", unit), errors="replace")
-    return tail.rpartition("version ")[2]
+    tail = service.box.run("tail", "-c", "20", f"/proc/{service.show('MainPID', unit)}/exe", errors="replace")
+    return tail.stdout.rpartition("version ")[2]
 
 
 def request(service):
@@ -83,6 +87,12 @@ def in_the_middle(service):
     request(service)
     wait_until(lambda: hands_over(service), "the hand-over")
     return stream
+
+
+def flags_of_sockets(service):
+    """Of what systemd has passed: descriptors from 3 on."""
+    lines = service.box.sh('cd "/proc/$1/fdinfo"; grep ^flags: 3 4', str(service.pid())).splitlines()
+    return [(line, int(line.split()[1], 8)) for line in lines]
 
 
 def said(service):
@@ -152,6 +162,17 @@ def test_a_wrong_configuration_leaves_the_old_one_serving(running):
     upgrade(running)
     assert "the running one serves on" in said(running)
     assert running.pid() == before and running.is_served()
+
+
+def test_a_cover_that_did_not_start_leaves_the_sockets_of_the_daemon_as_they_were(running):
+    running.configure("nonsense\n")
+    upgrade(running)
+    for descriptor, flags in flags_of_sockets(running):
+        assert flags & O_NONBLOCK, descriptor
+    # With a blocking one it would wait in accept(2) and hear no signal.
+    assert running.is_served()
+    running.systemctl("stop", MAIN)
+    assert running.show("Result") == "success"
 
 
 def test_the_cover_serves_on_while_the_daemon_does_not_start_again(running):
@@ -262,3 +283,41 @@ def test_an_upgrade_that_was_killed_is_finished_by_itself(running):
     assert is_whole(stream)
     wait_until(lambda: running.show("ActiveState", COVER) == "inactive", "the end of the cover")
     assert version(running) == "new" and running.is_served()
+
+
+@pytest.fixture
+def leisurely(running):
+    """Before an upstream whose streams have a word each half second."""
+    command = [BUILT / "examples" / "loopback-upstream", "500"]
+    with running.box.start(*command, **ALONE) as process:
+        upstream = json.loads(process.stdout.readline())
+        running.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', upstream["ca_file"])
+        # A machine that is busy with other things takes its time for a handshake.
+        config = running.config().replace('connect_timeout = "2s"', 'connect_timeout = "1m"')
+        running.configure(config.replace(running.upstream["base_url"], upstream["base_url"]))
+        running.systemctl("restart", MAIN)
+        yield running
+        running.systemctl("stop", MAIN)
+        running.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', running.upstream["ca_file"])
+        process.stdin.close()
+
+
+def test_ten_upgrades_under_load_are_noticed_by_nobody(leisurely, capsys):
+    laps = {}
+    # Streams of three seconds.
+    with load(leisurely.box, streams=1000, words=4, ramp=3, requests=200, kept=20) as clients:
+        time.sleep(3)
+        laps["nothing, 3 s"] = clients.lap()
+        for number in range(10):
+            other = ("new", "old")[number % 2]
+            install(leisurely, other)
+            upgrade(leisurely)
+            assert (version(leisurely), leisurely.show("ActiveState", COVER)) == (other, "inactive")
+        laps["10 upgrades"] = clients.lap()
+        leisurely.systemctl("restart", MAIN)
+        laps["1 restart"] = clients.end()
+    with capsys.disabled():
+        print("\n" + side_by_side(f"Clients, systemd {leisurely.box.systemd}", laps))
+    covered = laps["10 upgrades"]
+    assert not failures(covered)
+    assert slowest_connect(covered) < 100
