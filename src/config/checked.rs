@@ -15,6 +15,8 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
+
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -24,8 +26,10 @@ pub struct Config {
     pub log: Log,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
-    /// Who may come in. Empty: everybody who can connect.
-    pub clients: Vec<Client>,
+    /// Who may come in, in the order of their names. Empty: everybody who can connect.
+    pub clients: Vec<Arc<Client>>,
+    /// Who of them may come in where.
+    pub listeners: Listeners,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
 }
@@ -189,20 +193,5 @@ pub struct Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({} certificates, key hidden)", self.chain.len())
-    }
-}
-
-/// `[client.NAME]`: a program that may come in.
-#[derive(Clone)]
-pub struct Client {
-    /// The name in the configuration.
-    pub name: String,
-    /// SHA-256 of the bearer key it has to present.
-    pub key_sha256: [u8; 32],
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({}, key hidden)", self.name)
     }
 }

@@ -10,11 +10,13 @@
 
 use std::path::Path;
 
+mod accounts;
 mod base_url;
 mod check;
 pub mod checked;
 mod credentials;
 mod duration;
+mod entry;
 mod environment;
 mod errors;
 mod field;
@@ -22,6 +24,7 @@ mod file;
 mod hiding;
 mod limits;
 mod listen;
+mod listener;
 mod log;
 mod name;
 mod nearest;
@@ -41,6 +44,7 @@ mod written;
 pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
+pub use listener::in_header;
 pub use overrides::Overrides;
 
 pub(crate) use log::{FORMAT_WORDS, LEVEL_WORDS};

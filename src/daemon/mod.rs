@@ -7,21 +7,23 @@ mod drain;
 mod reload;
 mod signals;
 mod sockets;
+mod warnings;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, info};
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
+use self::warnings::Warnings;
 use crate::cli::ExitCode;
 use crate::config::{self, Environment, Overrides};
-use crate::inbound::{self, Listener, WorkerHandle};
+use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
 use crate::telemetry::log::{Form, Logs};
@@ -54,7 +56,7 @@ impl Failed {
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
     let config = config::load(&overrides, &environment)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let listeners = sockets::open(&config.server.listen)?;
+    let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
     let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     let log = logs.logger();
@@ -71,7 +73,8 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
                 format!("no event loop can be had: {error}"),
             )
         })?;
-    let reload = Reload::new(overrides, environment, Arc::new(snapshot));
+    let configured = listeners.configured.clone();
+    let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
     let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
     if let Err(failed) = &ended {
         error!(log, "{}", failed.message; "event" => "start_failed");
@@ -122,7 +125,8 @@ async fn serve(
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    warn_if_open(&listeners.all, &snapshot, log);
+    let warnings = Warnings::about(&listeners.all);
+    warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
@@ -146,7 +150,10 @@ async fn serve(
         notify.reloading();
         let outcome = reload.run(logs, log, &workers);
         let line = match outcome {
-            Ok(()) => status(&reload.current(), addresses.len(), &workers),
+            Ok(()) => {
+                warnings.say(&reload.current().config, log);
+                status(&reload.current(), addresses.len(), &workers)
+            }
             Err(first) => format!("still on the configuration before: {first}"),
         };
         notify.ready(&line);
@@ -163,19 +170,6 @@ fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> Stri
         "serving upstream {} on {sockets} socket{plural}, {running} requests running",
         snapshot.config.upstream.name
     )
-}
-
-/// An operator who opens a port to the network without a client key gives the
-/// upstream's key to everybody there. Said, and not refused: a container has
-/// no other address.
-fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
-    if !snapshot.config.clients.is_empty() {
-        return;
-    }
-    for listener in listeners.iter().filter(|listener| listener.is_public()) {
-        warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
-            "event" => "open_listener", "listener" => &*listener.name);
-    }
 }
 
 /// Colour at a terminal where it is not unwanted (no-color.org).

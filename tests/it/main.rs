@@ -16,6 +16,7 @@ mod body_limits;
 mod broken_upstream;
 mod completions;
 mod drain;
+mod entry;
 mod environment;
 mod events;
 mod fields;

@@ -1,15 +1,16 @@
 //! Loading one key.
 
-use crate::config::credentials::{Credentials, Missing};
+use crate::config::credentials::{Bearer, Credentials, Missing};
 use crate::config::hiding;
 use crate::config::place::At;
 use crate::config::problem::{Problem, Problems};
 use crate::config::secret::Secret;
 use crate::config::written::KeySource;
 
-/// The secret of a key that was written for `path`.
+/// The secret of a key that was written for `path`, for `bearer`.
 pub(super) fn load(
     written: &At<KeySource>,
+    bearer: Bearer,
     path: &str,
     credentials: &Credentials<'_>,
     problems: &mut Problems,
@@ -19,7 +20,7 @@ pub(super) fn load(
         KeySource::Named(name) => name,
     };
     let problem = |message| Problem::new(path, &written.place, message);
-    match credentials.find(name) {
+    match credentials.find(name, bearer) {
         Ok(secret) => return Some(secret),
         Err(Missing::Unusable(message, help)) => problems.add(problem(message).help(help)),
         // The places have the name in them, which here is the secret.

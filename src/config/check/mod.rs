@@ -17,6 +17,7 @@ use super::written::Written;
 
 mod client;
 mod key;
+mod listener;
 mod server;
 mod tls;
 mod upstream;
@@ -43,6 +44,7 @@ pub(super) fn check(
     let log = server::log(&written.log);
     let upstream = upstream::the_one(written, surroundings, problems);
     let clients = client::check(&written.clients, &surroundings.credentials, problems);
+    let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
     let file = surroundings.file.map(Path::to_owned);
     let upstream = upstream.filter(|_| problems.is_empty())?.into();
     Some(Config {
@@ -50,6 +52,7 @@ pub(super) fn check(
         log,
         upstream,
         clients,
+        listeners,
         file,
     })
 }

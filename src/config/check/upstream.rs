@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::config::checked::{Key, Upstream};
+use crate::config::credentials::Bearer;
 use crate::config::limits::{self, Limit};
 use crate::config::place::{At, Place};
 use crate::config::problem::{Problem, Problems};
@@ -145,7 +146,13 @@ fn keys(
             ));
             continue;
         }
-        if let Some(secret) = key::load(source, &path, &surroundings.credentials, problems) {
+        if let Some(secret) = key::load(
+            source,
+            Bearer::Upstream,
+            &path,
+            &surroundings.credentials,
+            problems,
+        ) {
             keys.push(Key {
                 name: key.to_owned(),
                 authorization: secret.authorization(),

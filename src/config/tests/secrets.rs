@@ -69,6 +69,39 @@ fn a_key_file_that_others_may_read_is_refused() {
 }
 
 #[test]
+fn a_clients_key_may_lie_where_its_group_can_read_it() {
+    let file = format!("{FILE}[client.b]\nkey = \"b\"\n");
+    let with = |mode| {
+        let house = House::with(&file).set("OPENAI_API_KEY", "k");
+        house.file("clients/b", "abc", mode)
+    };
+    let hash = with(0o640).load().unwrap().clients[0].key_sha256;
+    for mode in [0o600, 0o440] {
+        assert_eq!(with(mode).load().unwrap().clients[0].key_sha256, hash);
+    }
+    for mode in [0o644, 0o660, 0o650] {
+        let errors = with(mode).errors();
+        let message = format!("DIR/clients/b is open to other users (mode {mode:04o})");
+        assert!(errors.contains(&message), "{errors}");
+        assert!(errors.contains("help: chmod 640 DIR/clients/b"), "{errors}");
+    }
+    // It is the last of the files, and before the environment.
+    let house = with(0o640).set("UPSTREAMD_KEY_B", "variable");
+    assert_eq!(house.load().unwrap().clients[0].key_sha256, hash);
+    let house = house.file("keys/b", "other", 0o600);
+    assert_ne!(house.load().unwrap().clients[0].key_sha256, hash);
+}
+
+#[test]
+fn an_upstreams_key_never_lies_where_a_group_can_read_it() {
+    let errors = House::with(FILE)
+        .file("clients/my.key", "abc", 0o640)
+        .errors();
+    assert!(errors.contains("there is no key named"), "{errors}");
+    assert!(!errors.contains("clients/my.key"), "{errors}");
+}
+
+#[test]
 fn what_no_field_can_carry_is_no_key() {
     for (content, reason) in [
         ("", "it is empty"),
