@@ -118,8 +118,11 @@ pub struct Upstream {
     pub name: String,
     /// Where it is.
     pub base_url: BaseUrl,
-    /// Its keys; the first is used. Empty: it needs none.
+    /// Its keys, those that were found; the first is used. Empty: it needs
+    /// none, or it has none yet.
     pub keys: Vec<Key>,
+    /// Names of its keys that were found nowhere.
+    pub missing_keys: Vec<String>,
     /// `User-Agent` sent in place of the client's. None: the client's passes.
     pub user_agent: Option<HeaderValue>,
     /// Extra fields, set over whatever the client sent.
@@ -138,6 +141,16 @@ pub struct Upstream {
     pub http2: bool,
     /// Certificates, for https.
     pub tls: Tls,
+}
+
+impl Upstream {
+    /// The key without which nothing can be sent: it is named, and found
+    /// nowhere, and there is no other.
+    #[must_use]
+    pub fn lacks_key(&self) -> Option<&str> {
+        let lacking = self.missing_keys.first().map(String::as_str);
+        lacking.filter(|_| self.keys.is_empty())
+    }
 }
 
 /// A parsed `base_url`: `http` or `https`, a host, perhaps a port and a path;

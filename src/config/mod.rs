@@ -56,6 +56,15 @@ use self::credentials::Credentials;
 use self::problem::Problems;
 use self::written::Written;
 
+/// What becomes of a key of an upstream that is named and found nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingKeys {
+    /// It is an error: whoever looks can be told what to do.
+    Refused,
+    /// It is named in [`checked::Upstream::missing_keys`]: the port stays open.
+    Tolerated,
+}
+
 /// Reads and checks the whole configuration, secrets and certificates too.
 ///
 /// The file is the one that `overrides` names, else `$UPSTREAMD_CONFIG`, else
@@ -64,20 +73,24 @@ use self::written::Written;
 ///
 /// # Errors
 /// Everything that is wrong, not only the first; without any secret.
-pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, Errors> {
+pub fn load(
+    overrides: &Overrides,
+    environment: &Environment,
+    missing_keys: MissingKeys,
+) -> Result<Config, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    resolve(overrides, environment, default).map(|(_, config)| config)
+    resolve(overrides, environment, default, missing_keys).map(|(_, config)| config)
 }
 
 /// The configuration as TOML, as `--print-config` shows it: what [`load`]
-/// would return, every default spelled out, each value with where it comes
-/// from, secrets masked. It can be loaded again.
+/// would return at a start, every default spelled out, each value with where
+/// it comes from, secrets masked. It can be loaded again.
 ///
 /// # Errors
 /// As [`load`].
 pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    let (written, config) = resolve(overrides, environment, default)?;
+    let (written, config) = resolve(overrides, environment, default, MissingKeys::Tolerated)?;
     Ok(print::toml(&written, &config))
 }
 
@@ -85,6 +98,7 @@ fn resolve(
     overrides: &Overrides,
     environment: &Environment,
     default: &Path,
+    missing_keys: MissingKeys,
 ) -> Result<(Written, Config), Errors> {
     let mut problems = Problems::default();
     let mut source = file::find(overrides, environment, default)?;
@@ -100,6 +114,7 @@ fn resolve(
         credentials: Credentials::new(environment, directory),
         directory,
         file,
+        missing_keys,
     };
     let config = check::check(&written, &surroundings, &mut problems);
     match config {

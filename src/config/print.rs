@@ -134,7 +134,9 @@ fn upstream(
         string(&upstream.base_url.to_string()),
         of(&written.base_url),
     );
-    let keys = upstream.keys.iter().map(|key| string(&key.name));
+    // Those that are missing too.
+    let keys = written.keys.iter().flat_map(|keys| &keys.value);
+    let keys = keys.map(|key| string(key.value.name()));
     page.line("keys", array(keys), of(&written.keys));
     if let Some(user_agent) = &written.user_agent {
         let text = user_agent.value.to_str().unwrap_or_default();

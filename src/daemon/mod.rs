@@ -22,7 +22,7 @@ use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
 use crate::cli::ExitCode;
-use crate::config::{self, Environment, Overrides};
+use crate::config::{self, Environment, MissingKeys, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
@@ -54,7 +54,8 @@ impl Failed {
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let config = config::load(&overrides, &environment)
+    // Without a key the port is open all the same, and says what is missing.
+    let config = config::load(&overrides, &environment, MissingKeys::Tolerated)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
@@ -83,13 +84,13 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     ended
 }
 
-/// Whether the daemon would start with this configuration: all of it is read,
+/// Whether the daemon would serve with this configuration: all of it is read,
 /// secrets and certificates too, and nothing is listened on.
 ///
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment)
+    let config = config::load(overrides, environment, MissingKeys::Refused)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let file = config.file.as_ref().map_or_else(
         || "the environment".to_owned(),
@@ -164,6 +165,9 @@ async fn serve(
 }
 
 fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
+    if let Some(lacking) = warnings::not_configured(&snapshot.config.upstream) {
+        return lacking;
+    }
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     let plural = if sockets == 1 { "" } else { "s" };
     format!(

@@ -3,7 +3,7 @@
 
 use slog::{Logger, warn};
 
-use crate::config::checked::Config;
+use crate::config::checked::{Config, Upstream};
 use crate::config::in_header;
 use crate::inbound::Listener;
 
@@ -29,6 +29,7 @@ impl Warnings {
     pub(super) fn say(&self, config: &Config, log: &Logger) {
         self.say_what_is_open(config, log);
         self.say_what_is_unused(config, log);
+        say_what_is_missing(&config.upstream, log);
     }
 
     /// An operator who opens a port to the network without a client key gives the
@@ -58,4 +59,23 @@ impl Warnings {
         names.dedup();
         names.join(", ")
     }
+}
+
+fn say_what_is_missing(upstream: &Upstream, log: &Logger) {
+    for key in &upstream.missing_keys {
+        let meanwhile = match not_configured(upstream) {
+            Some(_) => "requests are answered with 503 until then",
+            None => "the others are used until then",
+        };
+        warn!(log, "there is no key \"{}\" for upstream {}; run: upstreamd key set {} ({})", key, upstream.name, key, meanwhile;
+            "event" => "not_configured", "upstream" => &*upstream.name, "key" => &**key);
+    }
+}
+
+/// What stands in the way of every request, for a person.
+pub(super) fn not_configured(upstream: &Upstream) -> Option<String> {
+    let key = upstream.lacks_key()?;
+    Some(format!(
+        "not configured: no key \"{key}\"; run: upstreamd key set {key}"
+    ))
 }

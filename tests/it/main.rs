@@ -25,6 +25,7 @@ mod interim;
 mod listening;
 mod logs;
 mod manual;
+mod not_configured;
 mod notify;
 mod paths;
 mod pool;

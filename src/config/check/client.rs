@@ -81,7 +81,9 @@ impl Table<'_> {
     ) -> Option<[u8; 32]> {
         let source = written.key.as_ref()?;
         let path = self.path("key");
-        let secret = key::load(source, Bearer::Client, &path, credentials, self.problems)?;
+        let secret = key::load(source, Bearer::Client, credentials)
+            .map_err(|unloaded| self.problems.add(unloaded.problem(&path, source)))
+            .ok()?;
         match secret.sha256() {
             Ok(hash) => {
                 let same = |other: &Client| other.key_sha256 == Some(hash);

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::MissingKeys;
 use super::checked::Config;
 use super::credentials::Credentials;
 use super::duration;
@@ -32,6 +33,8 @@ pub(super) struct Surroundings<'e> {
     pub(super) directory: Option<&'e Path>,
     /// The file that was read.
     pub(super) file: Option<&'e Path>,
+    /// What becomes of a missing key of an upstream.
+    pub(super) missing_keys: MissingKeys,
 }
 
 /// The checked configuration, or None with at least one problem collected.

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{Config, Environment, Errors, Overrides, print, resolve};
+use crate::config::written::Written;
+use crate::config::{Config, Environment, Errors, MissingKeys, Overrides, print, resolve};
 
 /// A directory of one test, removed when it ends.
 pub(super) struct House {
@@ -61,13 +62,28 @@ impl House {
     }
 
     pub(super) fn load_with(&self, overrides: &Overrides) -> Result<Config, Errors> {
+        self.resolve(overrides, MissingKeys::Refused)
+            .map(|(_, config)| config)
+    }
+
+    /// As at a start.
+    pub(super) fn start(&self) -> Result<Config, Errors> {
+        self.resolve(&self.overrides, MissingKeys::Tolerated)
+            .map(|(_, config)| config)
+    }
+
+    pub(super) fn resolve(
+        &self,
+        overrides: &Overrides,
+        missing_keys: MissingKeys,
+    ) -> Result<(Written, Config), Errors> {
         let default = self.path("default.toml");
-        resolve(overrides, &self.environment(), &default).map(|(_, config)| config)
+        resolve(overrides, &self.environment(), &default, missing_keys)
     }
 
     pub(super) fn print(&self) -> String {
-        let default = self.path("default.toml");
-        let (written, config) = resolve(&self.overrides, &self.environment(), &default).unwrap();
+        let resolved = self.resolve(&self.overrides, MissingKeys::Tolerated);
+        let (written, config) = resolved.unwrap();
         print::toml(&written, &config)
     }
 

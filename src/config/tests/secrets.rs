@@ -1,6 +1,7 @@
 //! Where secrets are found, and that nobody prints one.
 
 use super::house::House;
+use crate::config::MissingKeys;
 
 const FILE: &str = "[upstream.a]\nbase_url = \"https://h\"\nkeys = [\"my.key\"]\n";
 
@@ -43,7 +44,7 @@ error: upstream.a.keys: there is no key named \"my.key\"
   |
 3 | keys = [\"my.key\"]
   |         ^^^^^^^^
-  = help: put it into one of
+  = help: run `upstreamd key set my.key`, or put it into one of
           /run/c/my.key
           /run/c/key_my.key
           /run/c/enc_my.key
@@ -99,6 +100,36 @@ fn an_upstreams_key_never_lies_where_a_group_can_read_it() {
         .errors();
     assert!(errors.contains("there is no key named"), "{errors}");
     assert!(!errors.contains("clients/my.key"), "{errors}");
+}
+
+#[test]
+fn at_a_start_a_missing_key_is_no_error_and_its_name_is_kept() {
+    let config = House::with(FILE).start().unwrap();
+    assert_eq!(config.upstream.lacks_key(), Some("my.key"));
+    let two = FILE.replace("\"my.key\"", "\"my.key\", \"other\"");
+    let config = House::with(&two).file("keys/other", "o", 0o600);
+    let config = config.start().unwrap();
+    assert_eq!(config.upstream.missing_keys, ["my.key"]);
+    // The one that is there is used.
+    assert_eq!(config.upstream.lacks_key(), None);
+    assert_eq!(config.upstream.keys[0].name, "other");
+}
+
+#[test]
+fn at_a_start_any_other_mistake_is_an_error_still() {
+    let missing = House::with(&format!("{FILE}[client.b]\nkey = \"b\"\n"));
+    let insecure = House::with(FILE).file("keys/my.key", "abc", 0o644);
+    let empty = House::with(FILE).file("keys/my.key", "", 0o600);
+    let pasted = House::with(&FILE.replace("my.key", "sk-0123456789abcdef"));
+    for (house, message) in [
+        (missing, "client.b.key: there is no key named \"b\""),
+        (insecure, "is open to other users"),
+        (empty, "it is empty"),
+        (pasted, "looks like a key itself (hidden)"),
+    ] {
+        let errors = house.start().expect_err(message).to_string();
+        assert!(errors.contains(message), "{errors}");
+    }
 }
 
 #[test]
@@ -237,8 +268,8 @@ fn no_secret_is_in_debug_or_printed_output() {
         "{printed}"
     );
     assert!(printed.contains("\"accept\" = \"a/b\""), "{printed}");
-    let default = house.path("default.toml");
-    let (written, _) =
-        super::super::resolve(&house.overrides, &house.environment(), &default).unwrap();
+    let (written, _) = house
+        .resolve(&house.overrides, MissingKeys::Refused)
+        .unwrap();
     assert!(!format!("{written:?}").contains(SECRET), "{written:?}");
 }
