@@ -38,6 +38,7 @@ mod size;
 mod source;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod value;
 mod written;
 
@@ -45,10 +46,13 @@ pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
 pub use listener::in_header;
+pub use name::Name;
 pub use overrides::Overrides;
+pub use uses::{KeyUse, file_of, key_uses, system_file};
 
 pub(crate) use log::{FORMAT_WORDS, LEVEL_WORDS};
 pub(crate) use nearest::nearest;
+pub(crate) use secret::{LONGEST as LONGEST_SECRET, Secret};
 pub(crate) use value::{Text, Wrong};
 
 use self::check::Surroundings;
@@ -92,6 +96,32 @@ pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String,
     let default = Path::new(file::DEFAULT_PATH);
     let (written, config) = resolve(overrides, environment, default, MissingKeys::Tolerated)?;
     Ok(print::toml(&written, &config))
+}
+
+/// Where a daemon that runs on this configuration listens, if systemd passes it
+/// no socket. All else may be wrong, or unreadable for whoever asks.
+///
+/// # Errors
+/// The file cannot be read or is not TOML, or the addresses in it are wrong.
+pub fn listen(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<Vec<checked::ListenAddress>, Errors> {
+    let mut problems = Problems::default();
+    let mut source = file::find(overrides, environment, Path::new(file::DEFAULT_PATH))?;
+    let mut written = Written::default();
+    if let Some(source) = &mut source {
+        written = file::read(source, &mut problems)?;
+    }
+    environment.apply(&mut written, &mut problems);
+    overrides.apply(&mut written);
+    let listen = check::listen(written.server.listen.as_ref(), &mut problems);
+    let problems = problems.about("server.listen");
+    if problems.is_empty() {
+        Ok(listen)
+    } else {
+        Err(Errors::new(problems, source.as_ref()))
+    }
 }
 
 fn resolve(

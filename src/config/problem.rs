@@ -63,6 +63,12 @@ impl Problems {
         self.0.iter().any(|problem| problem.key == key)
     }
 
+    /// Those about `key` alone.
+    pub(super) fn about(mut self, key: &str) -> Problems {
+        self.0.retain(|problem| problem.key == key);
+        self
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.0.len()

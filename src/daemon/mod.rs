@@ -21,7 +21,7 @@ use tokio::task::{LocalSet, spawn_local};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
-use crate::cli::ExitCode;
+use crate::cli::{ExitCode, Failed};
 use crate::config::{self, Environment, MissingKeys, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
@@ -30,24 +30,6 @@ use crate::telemetry::log::{Form, Logs};
 
 /// How long the last records may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
-
-/// Why the daemon did not start, or had to end.
-#[derive(Debug)]
-pub struct Failed {
-    /// What to exit with.
-    pub exit: ExitCode,
-    /// What to tell the operator.
-    pub message: String,
-}
-
-impl Failed {
-    fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed {
-            exit,
-            message: message.to_string(),
-        }
-    }
-}
 
 /// Runs until a signal ends it.
 ///

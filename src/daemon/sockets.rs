@@ -1,12 +1,10 @@
 //! Opening the sockets: systemd's, or our own.
 
-use crate::cli::ExitCode;
+use crate::cli::{ExitCode, Failed};
 use crate::config::checked::Config;
 use crate::config::in_header;
 use crate::inbound::{Listener, bind};
 use crate::systemd::{self, Passed, PassedSocket, Purpose};
-
-use super::Failed;
 
 /// The sockets to accept on.
 pub(super) struct Opened {

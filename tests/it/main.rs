@@ -22,6 +22,7 @@ mod events;
 mod fields;
 mod http2;
 mod interim;
+mod keys;
 mod listening;
 mod logs;
 mod manual;

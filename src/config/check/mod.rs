@@ -23,6 +23,7 @@ mod server;
 mod tls;
 mod upstream;
 
+pub(super) use server::listen;
 pub(super) use tls::resolve;
 
 /// What the checks need beside the configuration itself.
