@@ -30,6 +30,8 @@ pub struct Config {
     pub clients: Vec<Arc<Client>>,
     /// Who of them may come in where.
     pub listeners: Listeners,
+    /// Names of keys that could not be looked at: systemd alone can read them.
+    pub unread_keys: Vec<String>,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
 }

@@ -27,6 +27,8 @@ pub(super) struct Credentials<'e> {
     systemd: Option<PathBuf>,
     /// `keys` beside the configuration file.
     keys: Option<PathBuf>,
+    /// `keys.encrypted` beside the configuration file.
+    sealed: Option<PathBuf>,
     /// `clients` beside the configuration file.
     clients: Option<PathBuf>,
     environment: &'e Environment,
@@ -46,6 +48,9 @@ pub(super) enum Bearer {
 pub(super) enum Missing {
     /// It is in none of these places.
     NotFound(Vec<String>),
+    /// It is in none of these places, but in this file as systemd's, which is
+    /// not the one who asks.
+    Sealed(PathBuf),
     /// It is there and can't be used: why, and what to do.
     Unusable(String, String),
 }
@@ -57,6 +62,7 @@ impl<'e> Credentials<'e> {
         Credentials {
             systemd: environment.path("CREDENTIALS_DIRECTORY"),
             keys: directory.map(|directory| directory.join("keys")),
+            sealed: directory.map(|directory| directory.join("keys.encrypted")),
             clients: directory.map(|directory| directory.join("clients")),
             environment,
         }
@@ -106,7 +112,16 @@ impl<'e> Credentials<'e> {
             }
             None => looked_at.push(format!("the environment variable {variable}")),
         }
-        Err(Missing::NotFound(looked_at))
+        Err(match self.sealed(name) {
+            Some(path) => Missing::Sealed(path),
+            None => Missing::NotFound(looked_at),
+        })
+    }
+
+    /// The encrypted file of this name, if systemd would have handed it over.
+    fn sealed(&self, name: &Name) -> Option<PathBuf> {
+        let path = self.sealed.as_ref()?.join(name.as_str());
+        (self.systemd.is_none() && path.is_file()).then_some(path)
     }
 }
 

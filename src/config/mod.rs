@@ -60,13 +60,33 @@ use self::credentials::Credentials;
 use self::problem::Problems;
 use self::written::Written;
 
-/// What becomes of a key of an upstream that is named and found nowhere.
+/// What a configuration is read for, which says what becomes of a key that is
+/// named and can't be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingKeys {
-    /// It is an error: whoever looks can be told what to do.
-    Refused,
-    /// It is named in [`checked::Upstream::missing_keys`]: the port stays open.
-    Tolerated,
+pub enum Occasion {
+    /// To serve with it. A missing key of an upstream is no error, so that the
+    /// port is open and says what to do: [`checked::Upstream::missing_keys`].
+    Start,
+    /// To serve with it in place of one that works. Every key has to be there.
+    Reload,
+    /// To say what is wrong with it, to somebody at a shell. Every key has to be
+    /// there, but one that is encrypted can't be looked at:
+    /// [`Config::unread_keys`].
+    Check,
+    /// To show it. Keys are not shown, so none has to be there.
+    Print,
+}
+
+impl Occasion {
+    /// Whether an upstream's key may be nowhere.
+    fn tolerates_missing_keys(self) -> bool {
+        matches!(self, Occasion::Start | Occasion::Print)
+    }
+
+    /// Whether a key may be encrypted, so that only systemd can read it.
+    fn tolerates_sealed_keys(self) -> bool {
+        matches!(self, Occasion::Check | Occasion::Print)
+    }
 }
 
 /// Reads and checks the whole configuration, secrets and certificates too.
@@ -80,21 +100,21 @@ pub enum MissingKeys {
 pub fn load(
     overrides: &Overrides,
     environment: &Environment,
-    missing_keys: MissingKeys,
+    occasion: Occasion,
 ) -> Result<Config, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    resolve(overrides, environment, default, missing_keys).map(|(_, config)| config)
+    resolve(overrides, environment, default, occasion).map(|(_, config)| config)
 }
 
 /// The configuration as TOML, as `--print-config` shows it: what [`load`]
-/// would return at a start, every default spelled out, each value with where
-/// it comes from, secrets masked. It can be loaded again.
+/// would return, every default spelled out, each value with where it comes
+/// from, secrets masked. It can be loaded again.
 ///
 /// # Errors
 /// As [`load`].
 pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    let (written, config) = resolve(overrides, environment, default, MissingKeys::Tolerated)?;
+    let (written, config) = resolve(overrides, environment, default, Occasion::Print)?;
     Ok(print::toml(&written, &config))
 }
 
@@ -128,7 +148,7 @@ fn resolve(
     overrides: &Overrides,
     environment: &Environment,
     default: &Path,
-    missing_keys: MissingKeys,
+    occasion: Occasion,
 ) -> Result<(Written, Config), Errors> {
     let mut problems = Problems::default();
     let mut source = file::find(overrides, environment, default)?;
@@ -144,7 +164,7 @@ fn resolve(
         credentials: Credentials::new(environment, directory),
         directory,
         file,
-        missing_keys,
+        occasion,
     };
     let config = check::check(&written, &surroundings, &mut problems);
     match config {

@@ -22,7 +22,7 @@ use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
 use crate::cli::{ExitCode, Failed};
-use crate::config::{self, Environment, MissingKeys, Overrides};
+use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
@@ -37,7 +37,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(2);
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
     // Without a key the port is open all the same, and says what is missing.
-    let config = config::load(&overrides, &environment, MissingKeys::Tolerated)
+    let config = config::load(&overrides, &environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
@@ -72,14 +72,18 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment, MissingKeys::Refused)
+    let config = config::load(overrides, environment, Occasion::Check)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let file = config.file.as_ref().map_or_else(
         || "the environment".to_owned(),
         |file| file.display().to_string(),
     );
+    let unread = config.unread_keys.join(", ");
     Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
-    Ok(format!("{file}: fine"))
+    Ok(match unread.as_str() {
+        "" => format!("{file}: fine"),
+        keys => format!("{file}: fine; encrypted, so that only systemd can look at it: {keys}"),
+    })
 }
 
 async fn serve(

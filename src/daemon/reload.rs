@@ -6,7 +6,7 @@ use slog::{Logger, error, info, warn};
 
 use super::sockets::forgotten;
 use crate::config::checked::Config;
-use crate::config::{self, Environment, MissingKeys, Overrides};
+use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{Order, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::telemetry::log::Logs;
@@ -51,7 +51,7 @@ impl Reload {
         log: &Logger,
         workers: &[WorkerHandle],
     ) -> Result<(), String> {
-        let loaded = config::load(&self.overrides, &self.environment, MissingKeys::Refused);
+        let loaded = config::load(&self.overrides, &self.environment, Occasion::Reload);
         let loaded = loaded.map_err(|errors| errors.lines().collect());
         let snapshot = loaded.and_then(|config| match forgotten(&self.configured, &config) {
             Some(error) => Err(vec![error]),

@@ -90,6 +90,14 @@ def test_before_it_has_a_key_it_says_what_to_run_and_does_not_crash(installed):
     assert "not configured" not in installed.show("StatusText")
 
 
+def test_a_check_by_hand_counts_a_key_that_only_systemd_can_read_as_right(installed):
+    assert installed.box.run("upstreamd", "check").returncode == 78
+    installed.box.sh("systemd-creds encrypt --with-key=host --name=enc_openai - /etc/upstreamd/keys.encrypted/openai", input=UPSTREAM_KEY)
+    checked = installed.box.run("upstreamd", "check")
+    assert checked.returncode == 0 and checked.stdout.strip().endswith("only systemd can look at it: openai"), checked.stderr
+    assert installed.is_served(key=LOCAL_KEY)
+
+
 def test_over_tcp_every_user_needs_a_client_key(service):
     assert service.answer(user="outsider", key="sk-guessed")[0] == 401
     assert service.is_served(user="outsider")

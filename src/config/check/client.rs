@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::config::accounts::{GroupAccount, UserAccount};
 use crate::config::checked::{Client, Group};
-use crate::config::credentials::{Bearer, Credentials};
+use crate::config::credentials::Bearer;
 use crate::config::place::At;
 use crate::config::problem::{Problem, Problems};
 use crate::config::section::refusal;
 use crate::config::value::{Value, Wrong};
 use crate::config::written;
 
-use super::key;
+use super::Surroundings;
+use super::key::{self, Unloaded};
 
 /// Each thing that can identify a client.
 const IDENTITIES: [&str; 5] = ["key", "user", "uid", "group", "gid"];
@@ -20,7 +21,7 @@ const IDENTITIES: [&str; 5] = ["key", "user", "uid", "group", "gid"];
 /// Every client, in the order of their names.
 pub(super) fn check(
     written: &BTreeMap<String, written::Client>,
-    credentials: &Credentials<'_>,
+    surroundings: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Vec<Arc<Client>> {
     let mut clients: Vec<Arc<Client>> = Vec::new();
@@ -33,7 +34,7 @@ pub(super) fn check(
         table.needs_an_identity(written);
         let client = Client {
             name: name.clone(),
-            key_sha256: table.key(written, credentials),
+            key_sha256: table.key(written, surroundings),
             user: table.user(written),
             group: table.group(written),
         };
@@ -77,13 +78,21 @@ impl Table<'_> {
     fn key(
         &mut self,
         written: &written::Client,
-        credentials: &Credentials<'_>,
+        surroundings: &Surroundings<'_>,
     ) -> Option<[u8; 32]> {
         let source = written.key.as_ref()?;
         let path = self.path("key");
-        let secret = key::load(source, Bearer::Client, credentials)
-            .map_err(|unloaded| self.problems.add(unloaded.problem(&path, source)))
-            .ok()?;
+        let secret = match key::load(source, Bearer::Client, &surroundings.credentials) {
+            Ok(secret) => secret,
+            Err(Unloaded::Sealed(_)) if surroundings.occasion.tolerates_sealed_keys() => {
+                self.problems.could_not_read(source.value.name());
+                return None;
+            }
+            Err(unloaded) => {
+                self.problems.add(unloaded.problem(&path, source));
+                return None;
+            }
+        };
         match secret.sha256() {
             Ok(hash) => {
                 let same = |other: &Client| other.key_sha256 == Some(hash);

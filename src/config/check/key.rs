@@ -1,5 +1,7 @@
 //! Loading one key.
 
+use std::path::PathBuf;
+
 use crate::config::credentials::{Bearer, Credentials, Missing};
 use crate::config::hiding;
 use crate::config::place::At;
@@ -12,6 +14,8 @@ use crate::config::written::KeySource;
 pub(super) enum Unloaded {
     /// It is in none of the places where it could be: what to do.
     Missing(String),
+    /// It lies encrypted in this file, which only systemd can read.
+    Sealed(PathBuf),
     /// What is wrong with it, and what to do.
     Wrong(String, String),
 }
@@ -42,25 +46,30 @@ pub(super) fn load(
             ),
             Missing::NotFound(places) => {
                 let places = places.join("\n");
-                Unloaded::Missing(match bearer {
-                    Bearer::Upstream => {
-                        format!("run `upstreamd key set {name}`, or put it into one of\n{places}")
-                    }
-                    Bearer::Client => format!("put it into one of\n{places}"),
-                })
+                let help =
+                    format!("run `upstreamd key set {name}`, or put it into one of\n{places}");
+                Unloaded::Missing(help)
             }
+            Missing::Sealed(path) => Unloaded::Sealed(path),
         })
 }
 
 impl Unloaded {
     /// As an error about `path`.
     pub(super) fn problem(self, path: &str, written: &At<KeySource>) -> Problem {
+        let name = written.value.name();
         let (message, help) = match self {
             Unloaded::Wrong(message, help) => (message, help),
-            Unloaded::Missing(help) => {
-                let name = written.value.name();
-                (format!("there is no key named \"{name}\""), help)
-            }
+            Unloaded::Missing(help) => (format!("there is no key named \"{name}\""), help),
+            Unloaded::Sealed(path) => (
+                format!(
+                    "{} is encrypted, and only systemd can read it",
+                    path.display()
+                ),
+                format!(
+                    "start upstreamd by systemd, or store the key as it is: upstreamd key set --plain {name}"
+                ),
+            ),
         };
         Problem::new(path, &written.place, message).help(help)
     }

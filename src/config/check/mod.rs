@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::MissingKeys;
+use super::Occasion;
 use super::checked::Config;
 use super::credentials::Credentials;
 use super::duration;
@@ -34,8 +34,8 @@ pub(super) struct Surroundings<'e> {
     pub(super) directory: Option<&'e Path>,
     /// The file that was read.
     pub(super) file: Option<&'e Path>,
-    /// What becomes of a missing key of an upstream.
-    pub(super) missing_keys: MissingKeys,
+    /// What it is all for.
+    pub(super) occasion: Occasion,
 }
 
 /// The checked configuration, or None with at least one problem collected.
@@ -47,7 +47,7 @@ pub(super) fn check(
     let server = server::check(&written.server, problems);
     let log = server::log(&written.log);
     let upstream = upstream::the_one(written, surroundings, problems);
-    let clients = client::check(&written.clients, &surroundings.credentials, problems);
+    let clients = client::check(&written.clients, surroundings, problems);
     let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
     let file = surroundings.file.map(Path::to_owned);
     let upstream = upstream.filter(|_| problems.is_empty())?.into();
@@ -57,6 +57,7 @@ pub(super) fn check(
         upstream,
         clients,
         listeners,
+        unread_keys: problems.unread_keys().to_vec(),
         file,
     })
 }

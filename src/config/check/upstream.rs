@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::config::MissingKeys;
 use crate::config::checked::{Key, Upstream};
 use crate::config::credentials::Bearer;
 use crate::config::limits::{self, Limit};
@@ -140,7 +139,7 @@ fn keys(
         return (Vec::new(), Vec::new());
     };
     let (mut keys, mut missing): (Vec<Key>, Vec<String>) = (Vec::new(), Vec::new());
-    let tolerated = surroundings.missing_keys == MissingKeys::Tolerated;
+    let occasion = surroundings.occasion;
     for source in &sources.value {
         let key = source.value.name();
         let found = keys.iter().map(|key| &key.name);
@@ -157,7 +156,12 @@ fn keys(
                 name: key.to_owned(),
                 authorization: secret.authorization(),
             }),
-            Err(Unloaded::Missing(_)) if tolerated => missing.push(key.to_owned()),
+            Err(Unloaded::Missing(_)) if occasion.tolerates_missing_keys() => {
+                missing.push(key.to_owned());
+            }
+            Err(Unloaded::Sealed(_)) if occasion.tolerates_sealed_keys() => {
+                problems.could_not_read(key);
+            }
             Err(unloaded) => problems.add(unloaded.problem(&path, source)),
         }
     }

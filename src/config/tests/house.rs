@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::written::Written;
-use crate::config::{Config, Environment, Errors, MissingKeys, Overrides, print, resolve};
+use crate::config::{Config, Environment, Errors, Occasion, Overrides, print, resolve};
 
 /// A directory of one test, removed when it ends.
 pub(super) struct House {
@@ -62,27 +62,26 @@ impl House {
     }
 
     pub(super) fn load_with(&self, overrides: &Overrides) -> Result<Config, Errors> {
-        self.resolve(overrides, MissingKeys::Refused)
+        self.resolve(overrides, Occasion::Reload)
             .map(|(_, config)| config)
     }
 
-    /// As at a start.
-    pub(super) fn start(&self) -> Result<Config, Errors> {
-        self.resolve(&self.overrides, MissingKeys::Tolerated)
+    pub(super) fn load_for(&self, occasion: Occasion) -> Result<Config, Errors> {
+        self.resolve(&self.overrides, occasion)
             .map(|(_, config)| config)
     }
 
     pub(super) fn resolve(
         &self,
         overrides: &Overrides,
-        missing_keys: MissingKeys,
+        occasion: Occasion,
     ) -> Result<(Written, Config), Errors> {
         let default = self.path("default.toml");
-        resolve(overrides, &self.environment(), &default, missing_keys)
+        resolve(overrides, &self.environment(), &default, occasion)
     }
 
     pub(super) fn print(&self) -> String {
-        let resolved = self.resolve(&self.overrides, MissingKeys::Tolerated);
+        let resolved = self.resolve(&self.overrides, Occasion::Print);
         let (written, config) = resolved.unwrap();
         print::toml(&written, &config)
     }

@@ -1,7 +1,7 @@
 //! Where secrets are found, and that nobody prints one.
 
 use super::house::House;
-use crate::config::MissingKeys;
+use crate::config::Occasion::{self, Check, Print, Reload, Start};
 
 const FILE: &str = "[upstream.a]\nbase_url = \"https://h\"\nkeys = [\"my.key\"]\n";
 
@@ -104,11 +104,11 @@ fn an_upstreams_key_never_lies_where_a_group_can_read_it() {
 
 #[test]
 fn at_a_start_a_missing_key_is_no_error_and_its_name_is_kept() {
-    let config = House::with(FILE).start().unwrap();
+    let config = House::with(FILE).load_for(Start).unwrap();
     assert_eq!(config.upstream.lacks_key(), Some("my.key"));
     let two = FILE.replace("\"my.key\"", "\"my.key\", \"other\"");
     let config = House::with(&two).file("keys/other", "o", 0o600);
-    let config = config.start().unwrap();
+    let config = config.load_for(Start).unwrap();
     assert_eq!(config.upstream.missing_keys, ["my.key"]);
     // The one that is there is used.
     assert_eq!(config.upstream.lacks_key(), None);
@@ -127,9 +127,36 @@ fn at_a_start_any_other_mistake_is_an_error_still() {
         (empty, "it is empty"),
         (pasted, "looks like a key itself (hidden)"),
     ] {
-        let errors = house.start().expect_err(message).to_string();
+        let errors = house.load_for(Start).expect_err(message).to_string();
         assert!(errors.contains(message), "{errors}");
     }
+}
+
+#[test]
+fn a_key_that_only_systemd_can_read_is_there_for_whoever_looks_and_not_for_whoever_runs() {
+    let both = format!("{FILE}[client.b]\nkey = \"b\"\n");
+    let house = House::with(&both)
+        .file("keys.encrypted/my.key", "sealed", 0o600)
+        .file("keys.encrypted/b", "sealed", 0o600);
+    for occasion in [Check, Print] {
+        let config = house.load_for(occasion).unwrap();
+        assert_eq!(config.unread_keys, ["my.key", "b"]);
+    }
+    for occasion in [Start, Reload] {
+        let errors = house.load_for(occasion).unwrap_err().to_string();
+        for name in ["my.key", "b"] {
+            let message = format!("keys.encrypted/{name} is encrypted, and only systemd");
+            assert!(errors.contains(&message), "{errors}");
+        }
+    }
+    // Whom systemd gave what it has, looks no further.
+    let credentials = house.path("credentials").display().to_string();
+    let house = house.set("CREDENTIALS_DIRECTORY", &credentials);
+    let errors = house.load_for(Occasion::Check).unwrap_err().to_string();
+    assert!(
+        errors.contains("there is no key named \"my.key\""),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -268,8 +295,6 @@ fn no_secret_is_in_debug_or_printed_output() {
         "{printed}"
     );
     assert!(printed.contains("\"accept\" = \"a/b\""), "{printed}");
-    let (written, _) = house
-        .resolve(&house.overrides, MissingKeys::Refused)
-        .unwrap();
+    let (written, _) = house.resolve(&house.overrides, Reload).unwrap();
     assert!(!format!("{written:?}").contains(SECRET), "{written:?}");
 }
