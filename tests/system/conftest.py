@@ -25,9 +25,11 @@ ln -s /etc/systemd/system/upstreamd.service.d $units/upstreamd@cover.service.d
 systemd-sysusers upstreamd.conf
 systemd-tmpfiles --create upstreamd.conf
 systemctl daemon-reload
-# No member of the group, and one.
+# No member of the group, and two, one of whom is in another one as well.
+groupadd ci
 useradd --no-create-home outsider
 useradd --no-create-home --groups upstreamd member
+useradd --no-create-home --groups upstreamd,ci builder
 """
 
 
