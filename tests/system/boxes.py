@@ -109,7 +109,7 @@ key = "client.test"
             systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
             systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* system-upstreamd.slice.d
+            rm -rf upstreamd.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed

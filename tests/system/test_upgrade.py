@@ -134,6 +134,28 @@ def test_a_stream_may_last_longer_than_drain_timeout(running):
     wait_until(lambda: is_over(running), "the end of the upgrade")
 
 
+def test_sockets_of_the_administrators_own_are_covered_too_if_they_are_open(service):
+    unit = "[Socket]\nListenStream=/run/upstreamd/{0}.sock\nFileDescriptorName={0}\nService=upstreamd.service\nRemoveOnStop=yes\n"
+    for name in ("open", "closed"):
+        service.box.write(f"/etc/systemd/system/upstreamd-{name}.socket", unit.format(name))
+    listeners = [f'[listener.{name}]\nrequire_key = "never"\n' for name in ("open", "closed")]
+    service.configure("\n".join([service.config(), *listeners]))
+    service.systemctl("daemon-reload")
+    service.systemctl("start", "upstreamd-open.socket")
+    try:
+        service.systemctl("start", MAIN)
+        stream = in_the_middle(service)
+        assert service.is_served(unix="/run/upstreamd/open.sock", key=None)
+        assert hands_over(service)
+        assert service.show("ActiveState", "upstreamd-closed.socket") == "inactive"
+        assert is_whole(stream)
+        wait_until(lambda: is_over(service), "the end of the upgrade")
+        assert service.is_served(unix="/run/upstreamd/open.sock", key=None)
+    finally:
+        service.systemctl("stop", "upstreamd-open.socket", "upstreamd.socket", MAIN, COVER)
+        service.box.sh("rm -r /etc/systemd/system/upstreamd-*.socket")
+
+
 def test_what_does_not_run_is_not_started(service):
     upgrade(service)
     assert (service.state(), service.show("ActiveState", COVER)) == ("inactive", "inactive")
