@@ -59,6 +59,10 @@ class Box:
         options = {"capture_output": True, "text": True, "timeout": PATIENCE} | options
         return subprocess.run([BOX, "exec", self.name, *command], **options)
 
+    def is_off(self):
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        return not Path(f"/proc/{init}").exists()
+
     def sh(self, script, *arguments, **options):
         """Runs a shell script that has to succeed; gives what it printed."""
         done = self.run("sh", "-euc", script, "sh", *arguments, **options)

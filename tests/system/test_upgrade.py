@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from boxes import BUILT, answer_of, wait_until
+from boxes import BUILT, SUITES, Service, answer_of, wait_until
+from conftest import loopback_upstream, with_upstreamd
 from load import ALONE, failures, load, side_by_side, slowest_connect
 
 MAIN, COVER, UPGRADE = "upstreamd.service", "upstreamd@cover.service", "upstreamd-upgrade.service"
@@ -273,6 +274,20 @@ def test_a_reload_meanwhile_succeeds_and_the_new_configuration_is_in_use_afterwa
     wait_until(lambda: is_over(running), "the end of the upgrade")
     assert running.is_served()
     assert dict(running.seen()["fields"])["user-agent"] == "meanwhile/2.0"
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_shutdown_meanwhile_lets_streams_finish_and_is_not_held_up(suite):
+    # In a box of its own, which is off then.
+    with with_upstreamd(suite) as box, loopback_upstream(box) as upstream:
+        service = Service(box, upstream)
+        service.reset()
+        service.systemctl("start", MAIN)
+        stream = in_the_middle(service)
+        other = streaming(service)
+        box.run("systemctl", "--no-block", "poweroff")
+        assert is_whole(stream) and is_whole(other)
+        wait_until(box.is_off, "the end of the box")
 
 
 @pytest.mark.parametrize("unit", [MAIN, COVER])
