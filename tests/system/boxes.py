@@ -113,13 +113,15 @@ key = "client.test"
             systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
             systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
+            rm -rf upstreamd.* upstreamd-upgrade.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
             """
         )
         self.since = self.box.sh("date '+%F %T.%6N'").strip()
+        # It lies in a /tmp that the service does not see.
+        self.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', self.upstream["ca_file"])
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from boxes import BUILT, SUITES, Service, answer_of, wait_until
+from boxes import BUILT, SUITES, UPSTREAM_KEY, Service, answer_of, wait_until
 from conftest import loopback_upstream, with_upstreamd
 from load import ALONE, failures, load, side_by_side, slowest_connect
 
@@ -59,11 +59,16 @@ def is_over(service):
     return service.show("ActiveState", UPGRADE) in ("inactive", "failed")
 
 
-def upgrade(service):
-    """Asks for one, and waits for its end."""
+def upgrade_begins(service):
     before = upgrades(service)
     request(service)
-    wait_until(lambda: upgrades(service) > before and is_over(service), "the end of the upgrade")
+    wait_until(lambda: upgrades(service) > before, "an upgrade")
+
+
+def upgrade(service):
+    """Asks for one, and waits for its end."""
+    upgrade_begins(service)
+    wait_until(lambda: is_over(service), "the end of the upgrade")
 
 
 def streaming(service, words=60):
@@ -76,6 +81,13 @@ def streaming(service, words=60):
 def is_whole(stream):
     status, body = answer_of(stream)
     return status == 200 and "data: [DONE]" in body
+
+
+def break_the_next_start(service):
+    """Of upstreamd.service alone: the cover has the same drop-ins, but another name."""
+    service.drop_in(MAIN, "[Service]\nExecStartPre=/bin/sh -c '[ %N != upstreamd ]'\n")
+    assert service.show("RestartUSec", UPGRADE) == "10s"
+    service.drop_in(UPGRADE, "[Service]\nRestartSec=1s\n")
 
 
 def hands_over(service, unit=MAIN):
@@ -121,6 +133,8 @@ def test_the_new_version_serves_while_the_old_one_has_a_stream(running):
     assert running.is_served() and running.is_served(unix=True)
     assert hands_over(running)
     assert is_whole(stream)
+    events = running.box.journal("-t", "upstreamd", "--since", running.since, "-o", "json").splitlines()
+    assert {json.loads(event)["_SYSTEMD_UNIT"] for event in events} == {MAIN, COVER}
     wait_until(lambda: is_over(running), "the end of the upgrade")
 
 
@@ -199,8 +213,7 @@ def test_a_cover_that_did_not_start_leaves_the_sockets_of_the_daemon_as_they_wer
 
 
 def test_the_cover_serves_on_while_the_daemon_does_not_start_again(running):
-    # The cover has the same drop-ins, but another name.
-    running.drop_in(MAIN, "[Service]\nExecStartPre=/bin/sh -c '[ %N != upstreamd ]'\n")
+    break_the_next_start(running)
     stream = in_the_middle(running)
     assert is_whole(stream)
     wait_until(lambda: "serves in its place" in said(running), "the message")
@@ -213,6 +226,18 @@ def test_the_cover_serves_on_while_the_daemon_does_not_start_again(running):
     wait_until(lambda: is_over(running), "the end of the upgrade")
     assert (running.state(), running.show("ActiveState", COVER)) == ("active", "inactive")
     assert running.is_served()
+
+
+def test_a_cover_that_serves_alone_stops_with_the_socket(running):
+    break_the_next_start(running)
+    upgrade_begins(running)
+    wait_until(lambda: "serves in its place" in said(running), "the message")
+    running.systemctl("stop", "upstreamd.socket")
+    assert running.show("ActiveState", COVER) == "inactive"
+    assert running.answer()[0] == 0
+    # And the upgrade is not tried again for ever.
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+    assert running.show("ActiveState", COVER) == "inactive"
 
 
 def test_a_request_during_an_upgrade_is_served_after_it(running):
@@ -243,6 +268,18 @@ def test_a_request_that_cannot_be_removed_keeps_no_processor_busy(running):
     running.box.sh(f"umount {REQUEST}")
     running.systemctl("stop", UPGRADE)
     wait_until(lambda: running.pid() not in (0, before) and is_over(running), "the upgrade")
+
+
+def test_a_key_that_is_set_is_in_use_at_once_and_cuts_no_stream(running):
+    stream = streaming(running)
+    for secret, status in [("sk-not-the-upstreams", 401), (UPSTREAM_KEY, 200)]:
+        before = upgrades(running)
+        said = running.box.sh("upstreamd key set test", input=secret)
+        assert "without a cut" in said
+        wait_until(lambda: upgrades(running) > before and running.answer()[0] == status, "the new key")
+    assert is_whole(stream)
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+    assert running.is_served()
 
 
 def test_a_stop_of_the_service_meanwhile_stops_all_of_it(running):
@@ -316,6 +353,7 @@ def test_an_upgrade_that_was_interrupted_is_finished_by_the_next(running):
 def test_an_upgrade_that_was_killed_is_finished_by_itself(running):
     install(running, "new")
     stream = in_the_middle(running)
+    running.drop_in(UPGRADE, "[Service]\nRestartSec=1s\n")
     running.systemctl("kill", "--signal=KILL", UPGRADE)
     assert is_whole(stream)
     wait_until(lambda: running.show("ActiveState", COVER) == "inactive", "the end of the cover")
@@ -334,8 +372,6 @@ def leisurely(running):
         running.configure(config.replace(running.upstream["base_url"], upstream["base_url"]))
         running.systemctl("restart", MAIN)
         yield running
-        running.systemctl("stop", MAIN)
-        running.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', running.upstream["ca_file"])
         process.stdin.close()
 
 

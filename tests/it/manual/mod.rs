@@ -9,6 +9,7 @@ mod events;
 mod example;
 mod faults;
 mod page;
+mod promises;
 mod rendered;
 mod shipped;
 mod source;
