@@ -10,6 +10,7 @@
 //! ```
 
 mod json;
+mod pairs;
 mod queue;
 mod records;
 mod text;

@@ -117,6 +117,21 @@ fn a_record_is_one_json_line_with_time_level_and_message() {
 }
 
 #[test]
+fn fields_come_in_the_order_in_which_they_were_written_down_as_what_they_are() {
+    let page = Page::default();
+    let logs = json(&page);
+    info!(logs.logger(), "m"; "event" => "test", "count" => 3_usize, "signed" => -1, "share" => 0.5,
+        "own" => true, "error" => %"e", "none" => None::<u8>, "last" => 1_u8);
+    assert!(logs.flush(LONG));
+    let text = page.text();
+    let (_, fields) = text.split_once("\"msg\":\"m\",").expect("a message");
+    assert_eq!(
+        fields,
+        "\"event\":\"test\",\"count\":3,\"signed\":-1,\"share\":0.5,\"own\":true,\"error\":\"e\",\"none\":null,\"last\":1}\n"
+    );
+}
+
+#[test]
 fn a_new_level_holds_at_once_for_every_logger() {
     let page = Page::default();
     let logs = json(&page);
