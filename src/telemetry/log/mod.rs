@@ -13,6 +13,7 @@ mod json;
 mod pairs;
 mod queue;
 mod records;
+mod stream;
 mod text;
 mod timestamp;
 mod writer;
@@ -31,9 +32,10 @@ use slog::{Level, Logger};
 
 use self::queue::{Bounds, Message, Queue};
 use self::records::Records;
+use self::stream::Stream;
 #[cfg(test)]
 pub(crate) use self::tests::Page;
-use self::writer::Writer;
+use self::writer::{Output, Writer};
 use crate::config::checked::{LogFormat, LogLevel};
 
 /// How long a flush waits between two looks for room in a full queue.
@@ -89,13 +91,13 @@ impl Logs {
 
     /// Writes to anything.
     pub fn to(form: Form, level: LogLevel, out: impl Write + Send + 'static) -> Logs {
-        Logs::bounded(form, level, out, Bounds::default())
+        Logs::bounded(form, level, Stream::new(out), Bounds::default())
     }
 
     fn bounded(
         form: Form,
         level: LogLevel,
-        out: impl Write + Send + 'static,
+        out: impl Output + Send + 'static,
         bounds: Bounds,
     ) -> Logs {
         let (queue, messages) = Queue::new(bounds, severity(level));

@@ -216,7 +216,7 @@ fn a_stuck_stderr_blocks_nobody_and_what_is_dropped_is_said_afterwards() {
         let logs = Logs::bounded(
             Form::Json,
             LogLevel::Info,
-            Stuck(entered, closed, page.clone()),
+            Stream::new(Stuck(entered, closed, page.clone())),
             bounds,
         );
         let logger = logs.logger();
@@ -257,7 +257,8 @@ fn a_line_larger_than_the_bound_is_dropped_and_leaves_no_debt() {
         records: 10,
         bytes: 1000,
     };
-    let logs = Logs::bounded(Form::Json, LogLevel::Info, page.clone(), bounds);
+    let out = Stream::new(page.clone());
+    let logs = Logs::bounded(Form::Json, LogLevel::Info, out, bounds);
     let logger = logs.logger();
     for _ in 0..50 {
         info!(logger, "{}", "x".repeat(2000));
