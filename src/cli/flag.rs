@@ -107,7 +107,7 @@ static FLAGS: [Flag; 8] = [
     Flag {
         long: "log-format",
         short: None,
-        help: "auto, json or text; auto is text on a terminal",
+        help: "auto, journal, json or text",
         verbs: BOTH,
         effect: Effect::Value {
             name: "FORMAT",
