@@ -20,6 +20,7 @@ use tokio::task::{LocalSet, spawn_local};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use crate::cli::ExitCode;
+use crate::config::checked::{Config, LogFormat, LogLevel};
 use crate::config::{self, Environment, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
@@ -36,6 +37,8 @@ pub struct Failed {
     pub exit: ExitCode,
     /// What to tell the operator.
     pub message: String,
+    /// The journal has it already, as a record.
+    pub is_said: bool,
 }
 
 impl Failed {
@@ -43,6 +46,24 @@ impl Failed {
         Failed {
             exit,
             message: message.to_string(),
+            is_said: false,
+        }
+    }
+
+    /// Logs it. What the journal has not read by now is not said.
+    fn log(mut self, logs: &Logs) -> Self {
+        error!(logs.logger(), "{}", self.message.trim_end(); "event" => "start_failed");
+        self.is_said =
+            logs.flush(FLUSH_TIME) && logs.form() == Form::Journal && logs.dropped() == 0;
+        self
+    }
+
+    /// Logs it, where the journal is standard error: it can explain it there.
+    /// What the configuration says of the log may be what is wrong with it.
+    fn log_in_journal(self) -> Self {
+        match Form::resolve(LogFormat::Auto, false) {
+            Form::Journal => self.log(&Logs::start(Form::Journal, LogLevel::Error)),
+            Form::Json | Form::Text { .. } => self,
         }
     }
 }
@@ -52,13 +73,33 @@ impl Failed {
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let config = config::load(&overrides, &environment)
+    let (config, listeners) = prepare(&overrides, &environment).map_err(Failed::log_in_journal)?;
+    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    log_panics(logs.logger());
+    let _flush = FlushAtEnd(&logs);
+    start(config, listeners, overrides, environment, &logs).map_err(|failed| failed.log(&logs))
+}
+
+/// What comes before the log.
+fn prepare(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<(Config, sockets::Opened), Failed> {
+    let config = config::load(overrides, environment)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config.server.listen)?;
     raise_descriptor_limit();
-    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    Ok((config, listeners))
+}
+
+fn start(
+    config: Config,
+    listeners: sockets::Opened,
+    overrides: Overrides,
+    environment: Environment,
+    logs: &Logs,
+) -> Result<ExitCode, Failed> {
     let log = logs.logger();
-    log_panics(logs.logger());
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
@@ -72,12 +113,16 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
             )
         })?;
     let reload = Reload::new(overrides, environment, Arc::new(snapshot));
-    let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
-    if let Err(failed) = &ended {
-        error!(log, "{}", failed.message; "event" => "start_failed");
+    LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
+}
+
+/// Has the last records written, whatever ends the daemon.
+struct FlushAtEnd<'a>(&'a Logs);
+
+impl Drop for FlushAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH_TIME);
     }
-    logs.flush(FLUSH_TIME);
-    ended
 }
 
 /// Whether the daemon would start with this configuration: all of it is read,

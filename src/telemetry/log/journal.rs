@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use slog::{KV, Key, Level, OwnedKVList, Record, Serializer};
 use systemd_journal_logger::JournalLog;
 
@@ -160,6 +161,26 @@ impl Journal {
     }
 }
 
+/// Waits until journald has read everything before.
+///
+/// It finds a record's unit by looking at the process that sent it. What it
+/// reads after that has ended belongs to no unit, and `journalctl -u` does not
+/// show it (systemd issue 2913). So the last records have to be read while
+/// this process is still there.
+///
+/// Nothing in the protocol says that it has read. But a sender's datagrams that
+/// are not read yet fill its buffer, and the smallest one (4.5 KiB, of which
+/// the kernel takes more than 512 bytes for an empty datagram) has no room for
+/// so many: when the last has found a place the first was read, and all that
+/// came before it. journald passes over a datagram that is empty.
+fn wait_until_read() -> io::Result<()> {
+    const MORE_THAN_FIT: usize = 16;
+    let socket = UnixDatagram::unbound()?;
+    // The kernel raises it to its minimum.
+    set_socket_send_buffer_size(&socket, 0)?;
+    (0..MORE_THAN_FIT).try_for_each(|_| socket.send_to(&[], SOCKET).map(drop))
+}
+
 /// The level for which the library has the priority that ours means: 3 (err),
 /// 4 (warning), 6 (info), 7 (debug). Its own `Info` is 5 (notice).
 fn level(level: Level) -> log::Level {
@@ -192,6 +213,11 @@ impl Output for Journal {
     fn write(&mut self) -> u64 {
         self.put = 0;
         std::mem::take(&mut self.lost)
+    }
+
+    fn settle(&mut self) {
+        // A journal that is gone has nothing left to read.
+        let _ = wait_until_read();
     }
 }
 

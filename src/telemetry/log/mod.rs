@@ -152,8 +152,13 @@ impl Logs {
         self.queue.dropped()
     }
 
-    /// Waits until all records that were handed over before are written, or
-    /// could not be. False: `timeout` was over first.
+    /// The form that records have here.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Waits until all records that were handed over before are written, and
+    /// read by the journal, or could not be. False: `timeout` was over first.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let (done, written) = mpsc::sync_channel(1);

@@ -32,6 +32,9 @@ pub(super) trait Output {
 
     /// Writes what was put. Gives how many records of it were lost.
     fn write(&mut self) -> u64;
+
+    /// Waits until what was written is where it can't get lost any more.
+    fn settle(&mut self) {}
 }
 
 /// Takes records from the queue to `O`, whatever becomes of it.
@@ -73,6 +76,9 @@ impl<O: Output> Writer<O> {
                 let is_written = self.write();
                 if is_written && (is_empty || self.said_at.elapsed() >= SAY_EVERY) {
                     self.say_dropped();
+                }
+                if !self.flushes.is_empty() {
+                    self.out.settle();
                 }
                 for flush in self.flushes.drain(..) {
                     // Whoever asked may have stopped waiting.
