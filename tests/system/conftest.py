@@ -19,6 +19,8 @@ units=/usr/lib/systemd/system
 install -m 644 *.socket *.service $units/
 install -m 644 sysusers.d/* /usr/lib/sysusers.d/
 install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
+install -m 644 upstreamd.catalog /usr/lib/systemd/catalog/
+journalctl --update-catalog
 for drop_in in upstreamd.service.d/*-systemd-*.conf; do
     since=${drop_in##*-}
     [ "$3" -lt "${since%.conf}" ] || install -D -m 644 "$drop_in" "$units/$drop_in"
