@@ -24,6 +24,8 @@ pub struct Failed {
     pub exit: ExitCode,
     /// What to tell the operator.
     pub message: String,
+    /// The journal has it already, as a record.
+    pub is_said: bool,
 }
 
 impl Failed {
@@ -32,6 +34,7 @@ impl Failed {
         Failed {
             exit,
             message: message.to_string(),
+            is_said: false,
         }
     }
 }

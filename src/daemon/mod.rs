@@ -26,6 +26,7 @@ use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
 use crate::cli::{ExitCode, Failed};
+use crate::config::checked::{Config, LogFormat, LogLevel};
 use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
@@ -40,14 +41,35 @@ const FLUSH_TIME: Duration = Duration::from_secs(2);
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
+    let (config, listeners) = prepare(&overrides, &environment).map_err(log_in_journal)?;
+    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    log_panics(logs.logger());
+    let _flush = FlushAtEnd(&logs);
+    start(config, listeners, overrides, environment, &logs)
+        .map_err(|failed| log_failed(failed, &logs))
+}
+
+/// What comes before the log.
+fn prepare(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<(Config, sockets::Opened), Failed> {
     // Without a key the port is open all the same, and says what is missing.
-    let config = config::load(&overrides, &environment, Occasion::Start)
+    let config = config::load(overrides, environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
-    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    Ok((config, listeners))
+}
+
+fn start(
+    config: Config,
+    listeners: sockets::Opened,
+    overrides: Overrides,
+    environment: Environment,
+    logs: &Logs,
+) -> Result<ExitCode, Failed> {
     let log = logs.logger();
-    log_panics(logs.logger());
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
@@ -62,12 +84,32 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
         })?;
     let configured = listeners.configured.clone();
     let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
-    let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
-    if let Err(failed) = &ended {
-        error!(log, "{}", failed.message; "event" => "start_failed");
+    LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
+}
+
+/// Logs it. What the journal has not read by now is not said.
+fn log_failed(mut failed: Failed, logs: &Logs) -> Failed {
+    error!(logs.logger(), "{}", failed.message.trim_end(); "event" => "start_failed");
+    failed.is_said = logs.flush(FLUSH_TIME) && logs.form() == Form::Journal && logs.dropped() == 0;
+    failed
+}
+
+/// Logs it, where the journal is standard error: it can explain it there.
+/// What the configuration says of the log may be what is wrong with it.
+fn log_in_journal(failed: Failed) -> Failed {
+    match Form::resolve(LogFormat::Auto, false) {
+        Form::Journal => log_failed(failed, &Logs::start(Form::Journal, LogLevel::Error)),
+        Form::Json | Form::Text { .. } => failed,
     }
-    logs.flush(FLUSH_TIME);
-    ended
+}
+
+/// Has the last records written, whatever ends the daemon.
+struct FlushAtEnd<'a>(&'a Logs);
+
+impl Drop for FlushAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH_TIME);
+    }
 }
 
 /// Whether the daemon would serve with this configuration: all of it is read,
@@ -154,7 +196,7 @@ async fn serve(
             }
             First::One(Signal::HandOver) => {
                 let at_most = reload.current().config.server.handover_timeout;
-                handover.begin(&workers, &stop, at_most, &notify, log);
+                handover.begin(&workers, &stop, at_most, &notify, log).await;
             }
             First::One(Signal::Stop) => break reload.current().config.server.drain_timeout,
             // What ran has ended, or has had its time.

@@ -112,8 +112,5 @@ fn remove(
 }
 
 fn failed(message: String) -> Failed {
-    Failed {
-        exit: ExitCode::Unavailable,
-        message,
-    }
+    Failed::new(ExitCode::Unavailable, message)
 }
