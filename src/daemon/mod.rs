@@ -4,80 +4,52 @@
 //! tells the workers; so it always has time to do so.
 
 mod drain;
+mod handover;
+mod last_words;
+mod leaving;
 mod reload;
 mod signals;
 mod sockets;
+mod warnings;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, info};
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::handover::Handover;
+use self::last_words::FlushAtEnd;
+use self::leaving::{First, first};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
-use crate::cli::ExitCode;
-use crate::config::checked::{Config, LogFormat, LogLevel};
-use crate::config::{self, Environment, Overrides};
-use crate::inbound::{self, Listener, WorkerHandle};
+use self::warnings::Warnings;
+use crate::cli::{ExitCode, Failed};
+use crate::config::checked::Config;
+use crate::config::{self, Environment, Occasion, Overrides};
+use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
 use crate::telemetry::log::{Form, Logs};
 
-/// How long the last records may take to be written at the end.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
-
-/// Why the daemon did not start, or had to end.
-#[derive(Debug)]
-pub struct Failed {
-    /// What to exit with.
-    pub exit: ExitCode,
-    /// What to tell the operator.
-    pub message: String,
-    /// The journal has it already, as a record.
-    pub is_said: bool,
-}
-
-impl Failed {
-    fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed {
-            exit,
-            message: message.to_string(),
-            is_said: false,
-        }
-    }
-
-    /// Logs it. What the journal has not read by now is not said.
-    fn log(mut self, logs: &Logs) -> Self {
-        error!(logs.logger(), "{}", self.message.trim_end(); "event" => "start_failed");
-        self.is_said =
-            logs.flush(FLUSH_TIME) && logs.form() == Form::Journal && logs.dropped() == 0;
-        self
-    }
-
-    /// Logs it, where the journal is standard error: it can explain it there.
-    /// What the configuration says of the log may be what is wrong with it.
-    fn log_in_journal(self) -> Self {
-        match Form::resolve(LogFormat::Auto, false) {
-            Form::Journal => self.log(&Logs::start(Form::Journal, LogLevel::Error)),
-            Form::Json | Form::Text { .. } => self,
-        }
-    }
-}
-
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// It could not start. What happens later is logged, and does not end it.
+/// It could not start, and the journal has not been told. What happens later is
+/// logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let (config, listeners) = prepare(&overrides, &environment).map_err(Failed::log_in_journal)?;
+    let (config, listeners) = match prepare(&overrides, &environment) {
+        Ok(prepared) => prepared,
+        Err(failed) => return last_words::start_failed_early(failed),
+    };
     let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     log_panics(logs.logger());
     let _flush = FlushAtEnd(&logs);
-    start(config, listeners, overrides, environment, &logs).map_err(|failed| failed.log(&logs))
+    start(config, listeners, overrides, environment, &logs)
+        .or_else(|failed| last_words::start_failed(failed, &logs))
 }
 
 /// What comes before the log.
@@ -85,9 +57,10 @@ fn prepare(
     overrides: &Overrides,
     environment: &Environment,
 ) -> Result<(Config, sockets::Opened), Failed> {
-    let config = config::load(overrides, environment)
+    // Without a key the port is open all the same, and says what is missing.
+    let config = config::load(overrides, environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let listeners = sockets::open(&config.server.listen)?;
+    let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
     Ok((config, listeners))
 }
@@ -112,33 +85,29 @@ fn start(
                 format!("no event loop can be had: {error}"),
             )
         })?;
-    let reload = Reload::new(overrides, environment, Arc::new(snapshot));
+    let configured = listeners.configured.clone();
+    let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
     LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
 }
 
-/// Has the last records written, whatever ends the daemon.
-struct FlushAtEnd<'a>(&'a Logs);
-
-impl Drop for FlushAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.flush(FLUSH_TIME);
-    }
-}
-
-/// Whether the daemon would start with this configuration: all of it is read,
+/// Whether the daemon would serve with this configuration: all of it is read,
 /// secrets and certificates too, and nothing is listened on.
 ///
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment)
+    let config = config::load(overrides, environment, Occasion::Check)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let file = config.file.as_ref().map_or_else(
         || "the environment".to_owned(),
         |file| file.display().to_string(),
     );
+    let unread = config.unread_keys.join(", ");
     Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
-    Ok(format!("{file}: fine"))
+    Ok(match unread.as_str() {
+        "" => format!("{file}: fine"),
+        keys => format!("{file}: fine; encrypted, so that only systemd can look at it: {keys}"),
+    })
 }
 
 async fn serve(
@@ -167,7 +136,8 @@ async fn serve(
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    warn_if_open(&listeners.all, &snapshot, log);
+    let warnings = Warnings::about(&listeners.all);
+    warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
@@ -187,40 +157,44 @@ async fn serve(
         "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
     notify.ready(&status(&snapshot, addresses.len(), &workers));
 
-    while let Signal::Reload = signals.next().await {
-        notify.reloading();
-        let outcome = reload.run(logs, log, &workers);
-        let line = match outcome {
-            Ok(()) => status(&reload.current(), addresses.len(), &workers),
-            Err(first) => format!("still on the configuration before: {first}"),
-        };
-        notify.ready(&line);
-    }
-    let timeout = reload.current().config.server.drain_timeout;
-    drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;
+    let mut handover = Handover::default();
+    let at_most = loop {
+        match first(signals.next(), handover.done(&workers)).await {
+            First::One(Signal::Reload) => {
+                notify.reloading();
+                let outcome = reload.run(logs, log, &workers);
+                let line = match outcome {
+                    Ok(()) => {
+                        warnings.say(&reload.current().config, log);
+                        status(&reload.current(), addresses.len(), &workers)
+                    }
+                    Err(first) => format!("still on the configuration before: {first}"),
+                };
+                notify.ready(&line);
+            }
+            First::One(Signal::HandOver) => {
+                let at_most = reload.current().config.server.handover_timeout;
+                handover.begin(&workers, &stop, at_most, &notify, log);
+            }
+            First::One(Signal::Stop) => break reload.current().config.server.drain_timeout,
+            // What ran has ended, or has had its time.
+            First::Other(()) => break Duration::ZERO,
+        }
+    };
+    drain::run(&workers, &stop, at_most, &mut signals, &notify, log).await;
     Ok(ExitCode::Ok)
 }
 
 fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
+    if let Some(lacking) = warnings::not_configured(&snapshot.config.upstream) {
+        return lacking;
+    }
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     let plural = if sockets == 1 { "" } else { "s" };
     format!(
         "serving upstream {} on {sockets} socket{plural}, {running} requests running",
         snapshot.config.upstream.name
     )
-}
-
-/// An operator who opens a port to the network without a client key gives the
-/// upstream's key to everybody there. Said, and not refused: a container has
-/// no other address.
-fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
-    if !snapshot.config.clients.is_empty() {
-        return;
-    }
-    for listener in listeners.iter().filter(|listener| listener.is_public()) {
-        warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
-            "event" => "open_listener", "listener" => &*listener.name);
-    }
 }
 
 /// Colour at a terminal where it is not unwanted (no-color.org).

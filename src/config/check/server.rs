@@ -24,6 +24,11 @@ pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Serve
             &limits::DRAIN_TIMEOUT,
             "drain_timeout",
         ),
+        handover_timeout: duration(
+            &written.handover_timeout,
+            &limits::HANDOVER_TIMEOUT,
+            "handover_timeout",
+        ),
         header_timeout: duration(
             &written.header_timeout,
             &limits::HEADER_TIMEOUT,
@@ -80,7 +85,8 @@ pub(super) fn log(written: &written::Log) -> Log {
     }
 }
 
-fn listen(
+/// `server.listen`; with a problem, as far as it could be read.
+pub(in crate::config) fn listen(
     written: Option<&At<Vec<At<ListenAddress>>>>,
     problems: &mut Problems,
 ) -> Vec<ListenAddress> {

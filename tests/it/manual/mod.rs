@@ -11,6 +11,7 @@ mod faults;
 mod journal;
 mod page;
 mod rendered;
+mod shipped;
 mod source;
 
 use std::collections::BTreeSet;
