@@ -45,7 +45,6 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Run(overrides) => match daemon::run(overrides, environment) {
             Ok(exit) => exit,
-            Err(failed) if failed.is_said => failed.exit,
             Err(failed) => complain(failed.exit, &failed.message),
         },
     }

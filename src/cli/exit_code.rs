@@ -24,8 +24,6 @@ pub struct Failed {
     pub exit: ExitCode,
     /// What to tell the operator.
     pub message: String,
-    /// The journal has it already, as a record.
-    pub is_said: bool,
 }
 
 impl Failed {
@@ -34,7 +32,6 @@ impl Failed {
         Failed {
             exit,
             message: message.to_string(),
-            is_said: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod drain;
 mod handover;
+mod last_words;
 mod leaving;
 mod reload;
 mod signals;
@@ -21,32 +22,34 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::handover::Handover;
+use self::last_words::FlushAtEnd;
 use self::leaving::{First, first};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
 use crate::cli::{ExitCode, Failed};
-use crate::config::checked::{Config, LogFormat, LogLevel};
+use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
 use crate::telemetry::log::{Form, Logs};
 
-/// How long the last records may take to be written at the end.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
-
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// It could not start. What happens later is logged, and does not end it.
+/// It could not start, and the journal has not been told. What happens later is
+/// logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let (config, listeners) = prepare(&overrides, &environment).map_err(log_in_journal)?;
+    let (config, listeners) = match prepare(&overrides, &environment) {
+        Ok(prepared) => prepared,
+        Err(failed) => return last_words::start_failed_early(failed),
+    };
     let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     log_panics(logs.logger());
     let _flush = FlushAtEnd(&logs);
     start(config, listeners, overrides, environment, &logs)
-        .map_err(|failed| log_failed(failed, &logs))
+        .or_else(|failed| last_words::start_failed(failed, &logs))
 }
 
 /// What comes before the log.
@@ -85,31 +88,6 @@ fn start(
     let configured = listeners.configured.clone();
     let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
     LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
-}
-
-/// Logs it. What the journal has not read by now is not said.
-fn log_failed(mut failed: Failed, logs: &Logs) -> Failed {
-    error!(logs.logger(), "{}", failed.message.trim_end(); "event" => "start_failed");
-    failed.is_said = logs.flush(FLUSH_TIME) && logs.form() == Form::Journal && logs.dropped() == 0;
-    failed
-}
-
-/// Logs it, where the journal is standard error: it can explain it there.
-/// What the configuration says of the log may be what is wrong with it.
-fn log_in_journal(failed: Failed) -> Failed {
-    match Form::resolve(LogFormat::Auto, false) {
-        Form::Journal => log_failed(failed, &Logs::start(Form::Journal, LogLevel::Error)),
-        Form::Json | Form::Text { .. } => failed,
-    }
-}
-
-/// Has the last records written, whatever ends the daemon.
-struct FlushAtEnd<'a>(&'a Logs);
-
-impl Drop for FlushAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.flush(FLUSH_TIME);
-    }
 }
 
 /// Whether the daemon would serve with this configuration: all of it is read,

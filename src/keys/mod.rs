@@ -112,5 +112,8 @@ fn remove(
 }
 
 fn failed(message: String) -> Failed {
-    Failed::new(ExitCode::Unavailable, message)
+    Failed {
+        exit: ExitCode::Unavailable,
+        message,
+    }
 }
