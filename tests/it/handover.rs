@@ -50,7 +50,7 @@ fn a_stream_runs_on_for_longer_than_a_drain_would_let_it() {
     let body = client.rest();
     assert!(body.is_complete(), "{:?}", body.end);
     assert_eq!(body.text(), [FIRST, SECOND].concat());
-    assert_eq!(daemon.wait_exit_within(SOON), Some(0));
+    assert_eq!(daemon.wait_exit_within(3 * SOON), Some(0));
     assert_eq!(daemon.events_named("stopped")[0]["aborted"], 0);
 }
 
