@@ -25,15 +25,20 @@ def shelf(tmp_path_factory):
 @pytest.fixture(scope="session")
 def debs(shelf):
     """The debug build as two versions; the second ships another configuration."""
-    first, second = (build(shelf, version) for version in VERSIONS)
+    first, second = (build(shelf, version, "deb") for version in VERSIONS)
     edit(second, 'echo "# Of the second version." >>etc/upstreamd/upstreamd.toml')
     return first, second
 
 
-def build(shelf, version):
-    command = [ROOT / "packaging" / "build", "--binary", BUILT / "upstreamd", "--version", version, "--out", shelf, "deb"]
+@pytest.fixture(scope="session")
+def rpms(shelf):
+    return [build(shelf, version, "rpm") for version in VERSIONS]
+
+
+def build(shelf, version, family):
+    command = [ROOT / "packaging" / "build", "--binary", BUILT / "upstreamd", "--version", version, "--out", shelf, family]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (made,) = shelf.glob(f"upstreamd_{version}_*.deb")
+    (made,) = shelf.glob(f"upstreamd[_-]{version}[_-]*.{family}")
     return made
 
 

@@ -30,8 +30,11 @@ class Machine:
         return self.apt("install", "--allow-downgrades", *options, str(package))
 
     def install_configured(self, package):
-        """As an administrator would go on: an upstream, its key, a client key."""
         self.install(package)
+        self.configure()
+
+    def configure(self):
+        """As an administrator would go on: an upstream, its key, a client key."""
         self.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', self.service.upstream["ca_file"])
         self.service.configure(self.service.config())
         self.service.key("test", UPSTREAM_KEY)
