@@ -10,7 +10,7 @@ SOCKETS = ["upstreamd.socket", "upstreamd-admin.socket"]
 # Where dpkg, apt, the journal and systemd keep accounts of everything; of dpkg's the
 # files of each package are looked at. Backups of the user data base come and go.
 BOOKS = """
-/proc /sys /dev /tmp /root /var/log /var/cache /var/lib/apt /var/lib/dpkg/triggers /var/lib/dpkg/updates
+/proc /sys /dev /tmp /root /var/log /var/cache /var/lib/apt /var/lib/rpm /var/lib/dpkg/triggers /var/lib/dpkg/updates
 /var/lib/dpkg/status /var/lib/dpkg/status-old /var/lib/dpkg/available /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend
 /var/lib/dpkg/diversions /var/lib/dpkg/diversions-old /var/lib/dpkg/statoverride-old /run/systemd/units /run/systemd/transient
 /run/log /run/credentials /run/systemd/propagate /run/systemd/incoming /run/systemd/journal /run/systemd/sessions
