@@ -5,22 +5,26 @@
 //!
 //! - [`cli`] and [`config`]: what the operator wrote becomes what the daemon
 //!   runs on;
+//! - [`keys`]: the files that keys lie in, for `upstreamd key`;
 //! - [`systemd`]: sockets come from there, and it is told how we are;
 //! - [`daemon`]: start-up order, signals, reload, drain;
 //! - [`inbound`]: accept, connection, client authentication, limits;
 //! - [`proxy`]: one request: target, body, fields, forward, answer, faults;
 //! - [`upstream`]: connections to the upstream and requests on them;
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
-//! - [`admin`]: what upstreamd says of itself.
+//! - [`admin`]: what upstreamd says of itself;
+//! - [`ask`]: the subcommands that ask a running daemon.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
 //! `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
 
 pub mod admin;
+pub mod ask;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod inbound;
+pub mod keys;
 pub mod proxy;
 pub mod systemd;
 pub mod telemetry;

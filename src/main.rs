@@ -6,7 +6,7 @@ use std::process;
 
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
-use upstreamd::daemon;
+use upstreamd::{ask, daemon, keys};
 
 fn main() -> process::ExitCode {
     // On this thread a panic ends the program; elsewhere it ends one connection.
@@ -31,6 +31,18 @@ fn run(command: Command) -> ExitCode {
             Ok(verdict) => say(&verdict),
             Err(failed) => complain(failed.exit, &failed.message),
         },
+        Command::Reload(admin) => match ask::reload(admin) {
+            Ok(said) => say(&said),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Health(overrides, at) => match ask::health(&overrides, &environment, at) {
+            Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Key(command) => match keys::run(command, &environment) {
+            Ok(said) => say(&said),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
         Command::Run(overrides) => match daemon::run(overrides, environment) {
             Ok(exit) => exit,
             Err(failed) => complain(failed.exit, &failed.message),
@@ -40,6 +52,9 @@ fn run(command: Command) -> ExitCode {
 
 /// A reader that has gone (`upstreamd --help | head`) is no error of ours.
 fn say(text: &str) -> ExitCode {
+    if text.is_empty() {
+        return ExitCode::Ok;
+    }
     let _ = writeln!(io::stdout(), "{}", text.trim_end());
     ExitCode::Ok
 }

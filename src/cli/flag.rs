@@ -1,8 +1,11 @@
 //! The table of flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Overrides, Text, Wrong};
+use super::Verb;
+use super::given::Given;
+use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Text, Wrong};
 
 /// A flag: all that parsing, help, the manual and shells know about it.
 #[derive(Debug, Clone, Copy)]
@@ -18,21 +21,16 @@ pub struct Flag {
     pub(super) effect: Effect,
 }
 
-/// What upstreamd is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Serve: no subcommand.
-    Run,
-    /// `check`
-    Check,
-}
-
 /// What a flag does to what is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Effect {
-    /// It asks for something else.
-    Switch(Switch),
-    /// It takes a value for the configuration.
+    /// `--help`: it asks for the help, whatever else there is.
+    Help,
+    /// `--version`, likewise.
+    Version,
+    /// It takes no value.
+    Switch(fn(&mut Given)),
+    /// It takes a value.
     Value {
         /// How help calls the value.
         name: &'static str,
@@ -41,20 +39,12 @@ pub(super) enum Effect {
         /// The words that it can be; none where it is free.
         choices: &'static [&'static str],
         /// Puts the value in.
-        set: fn(&mut Overrides, OsString) -> Result<(), Refusal>,
+        set: fn(&mut Given, OsString) -> Result<(), Refusal>,
     },
 }
 
 /// What was found, and what was expected.
 pub(super) type Refusal = (Wrong, &'static str);
-
-/// A flag without a value.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Switch {
-    Help,
-    Version,
-    PrintConfig,
-}
 
 /// Every flag, in the order of the help.
 #[must_use]
@@ -62,20 +52,28 @@ pub fn flags() -> &'static [Flag] {
     &FLAGS
 }
 
+/// Those that read the configuration.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
 
-static FLAGS: [Flag; 8] = [
+static FLAGS: [Flag; 12] = [
     Flag {
         long: "config",
         short: Some('c'),
         help: "the configuration file",
-        verbs: BOTH,
+        verbs: &[
+            Verb::Run,
+            Verb::Check,
+            Verb::Health,
+            Verb::KeySet,
+            Verb::KeyList,
+            Verb::KeyRemove,
+        ],
         effect: Effect::Value {
             name: "FILE",
             repeatable: false,
             choices: &[],
-            set: |overrides, value| {
-                overrides.file = Some(value.into());
+            set: |given, value| {
+                given.overrides.file = Some(value.into());
                 Ok(())
             },
         },
@@ -89,7 +87,7 @@ static FLAGS: [Flag; 8] = [
             name: "ADDRESS",
             repeatable: true,
             choices: &[],
-            set: |overrides, value| read(value).map(|value| overrides.listen.push(value)),
+            set: |given, value| read(value).map(|value| given.overrides.listen.push(value)),
         },
     },
     Flag {
@@ -101,7 +99,7 @@ static FLAGS: [Flag; 8] = [
             name: "URL",
             repeatable: false,
             choices: &[],
-            set: |overrides, value| read(value).map(|value| overrides.base_url = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.base_url = Some(value)),
         },
     },
     Flag {
@@ -113,7 +111,7 @@ static FLAGS: [Flag; 8] = [
             name: "FORMAT",
             repeatable: false,
             choices: &FORMAT_WORDS,
-            set: |overrides, value| read(value).map(|value| overrides.log_format = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.log_format = Some(value)),
         },
     },
     Flag {
@@ -125,7 +123,7 @@ static FLAGS: [Flag; 8] = [
             name: "LEVEL",
             repeatable: false,
             choices: &LEVEL_WORDS,
-            set: |overrides, value| read(value).map(|value| overrides.log_level = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.log_level = Some(value)),
         },
     },
     Flag {
@@ -133,21 +131,64 @@ static FLAGS: [Flag; 8] = [
         short: None,
         help: "print the checked configuration as TOML, secrets\nmasked, and exit",
         verbs: &[Verb::Run],
-        effect: Effect::Switch(Switch::PrintConfig),
+        effect: Effect::Switch(|given| given.print_config = true),
+    },
+    Flag {
+        long: "admin",
+        short: None,
+        help: "with reload: the admin socket of the daemon, if not\n/run/upstreamd/admin.sock",
+        verbs: &[Verb::Reload],
+        effect: Effect::Value {
+            name: "PATH",
+            repeatable: false,
+            choices: &[],
+            set: |given, value| {
+                // As the configuration writes it, too.
+                let path = value.to_str().and_then(|text| text.strip_prefix("unix:"));
+                given.admin = Some(path.map_or_else(|| value.clone().into(), PathBuf::from));
+                Ok(())
+            },
+        },
+    },
+    Flag {
+        long: "at",
+        short: None,
+        help: "with health: ask here, and not at the first address\nthat is configured",
+        verbs: &[Verb::Health],
+        effect: Effect::Value {
+            name: "ADDRESS",
+            repeatable: false,
+            choices: &[],
+            set: |given, value| read(value).map(|value| given.at = Some(value)),
+        },
+    },
+    Flag {
+        long: "plain",
+        short: None,
+        help: "store the key as it is, not encrypted",
+        verbs: &[Verb::KeySet],
+        effect: Effect::Switch(|given| given.plain = true),
+    },
+    Flag {
+        long: "no-restart",
+        short: None,
+        help: "leave it to you to restart the service, which\nuses the keys that it was started with",
+        verbs: &[Verb::KeySet, Verb::KeyRemove],
+        effect: Effect::Switch(|given| given.no_restart = true),
     },
     Flag {
         long: "version",
         short: Some('V'),
         help: "print the version and exit",
-        verbs: BOTH,
-        effect: Effect::Switch(Switch::Version),
+        verbs: &Verb::ALL,
+        effect: Effect::Version,
     },
     Flag {
         long: "help",
         short: Some('h'),
         help: "print this help and exit",
-        verbs: BOTH,
-        effect: Effect::Switch(Switch::Help),
+        verbs: &Verb::ALL,
+        effect: Effect::Help,
     },
 ];
 
@@ -157,7 +198,7 @@ impl Flag {
     pub fn value_name(&self) -> Option<&'static str> {
         match self.effect {
             Effect::Value { name, .. } => Some(name),
-            Effect::Switch(_) => None,
+            _ => None,
         }
     }
 
@@ -166,7 +207,7 @@ impl Flag {
     pub fn choices(&self) -> &'static [&'static str] {
         match self.effect {
             Effect::Value { choices, .. } => choices,
-            Effect::Switch(_) => &[],
+            _ => &[],
         }
     }
 

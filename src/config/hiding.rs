@@ -32,6 +32,12 @@ const HARMLESS: &[&str] = &[
     "platform_roots",
     "client_cert",
     "client_key",
+    "user",
+    "uid",
+    "group",
+    "gid",
+    "clients",
+    "require_key",
 ];
 
 /// Keys whose values are names of secrets, and the tables in which they are.

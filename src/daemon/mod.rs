@@ -7,21 +7,23 @@ mod drain;
 mod reload;
 mod signals;
 mod sockets;
+mod warnings;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, info};
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
-use crate::cli::ExitCode;
-use crate::config::{self, Environment, Overrides};
-use crate::inbound::{self, Listener, WorkerHandle};
+use self::warnings::Warnings;
+use crate::cli::{ExitCode, Failed};
+use crate::config::{self, Environment, Occasion, Overrides};
+use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
 use crate::telemetry::log::{Form, Logs};
@@ -29,32 +31,15 @@ use crate::telemetry::log::{Form, Logs};
 /// How long the last records may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
 
-/// Why the daemon did not start, or had to end.
-#[derive(Debug)]
-pub struct Failed {
-    /// What to exit with.
-    pub exit: ExitCode,
-    /// What to tell the operator.
-    pub message: String,
-}
-
-impl Failed {
-    fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed {
-            exit,
-            message: message.to_string(),
-        }
-    }
-}
-
 /// Runs until a signal ends it.
 ///
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let config = config::load(&overrides, &environment)
+    // Without a key the port is open all the same, and says what is missing.
+    let config = config::load(&overrides, &environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let listeners = sockets::open(&config.server.listen)?;
+    let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
     let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
     let log = logs.logger();
@@ -71,7 +56,8 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
                 format!("no event loop can be had: {error}"),
             )
         })?;
-    let reload = Reload::new(overrides, environment, Arc::new(snapshot));
+    let configured = listeners.configured.clone();
+    let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
     let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
     if let Err(failed) = &ended {
         error!(log, "{}", failed.message; "event" => "start_failed");
@@ -80,20 +66,24 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     ended
 }
 
-/// Whether the daemon would start with this configuration: all of it is read,
+/// Whether the daemon would serve with this configuration: all of it is read,
 /// secrets and certificates too, and nothing is listened on.
 ///
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment)
+    let config = config::load(overrides, environment, Occasion::Check)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let file = config.file.as_ref().map_or_else(
         || "the environment".to_owned(),
         |file| file.display().to_string(),
     );
+    let unread = config.unread_keys.join(", ");
     Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
-    Ok(format!("{file}: fine"))
+    Ok(match unread.as_str() {
+        "" => format!("{file}: fine"),
+        keys => format!("{file}: fine; encrypted, so that only systemd can look at it: {keys}"),
+    })
 }
 
 async fn serve(
@@ -122,7 +112,8 @@ async fn serve(
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    warn_if_open(&listeners.all, &snapshot, log);
+    let warnings = Warnings::about(&listeners.all);
+    warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
@@ -146,7 +137,10 @@ async fn serve(
         notify.reloading();
         let outcome = reload.run(logs, log, &workers);
         let line = match outcome {
-            Ok(()) => status(&reload.current(), addresses.len(), &workers),
+            Ok(()) => {
+                warnings.say(&reload.current().config, log);
+                status(&reload.current(), addresses.len(), &workers)
+            }
             Err(first) => format!("still on the configuration before: {first}"),
         };
         notify.ready(&line);
@@ -157,25 +151,15 @@ async fn serve(
 }
 
 fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
+    if let Some(lacking) = warnings::not_configured(&snapshot.config.upstream) {
+        return lacking;
+    }
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     let plural = if sockets == 1 { "" } else { "s" };
     format!(
         "serving upstream {} on {sockets} socket{plural}, {running} requests running",
         snapshot.config.upstream.name
     )
-}
-
-/// An operator who opens a port to the network without a client key gives the
-/// upstream's key to everybody there. Said, and not refused: a container has
-/// no other address.
-fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
-    if !snapshot.config.clients.is_empty() {
-        return;
-    }
-    for listener in listeners.iter().filter(|listener| listener.is_public()) {
-        warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
-            "event" => "open_listener", "listener" => &*listener.name);
-    }
 }
 
 /// Colour at a terminal where it is not unwanted (no-color.org).

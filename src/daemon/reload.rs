@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use slog::{Logger, error, info, warn};
 
+use super::sockets::forgotten;
 use crate::config::checked::Config;
-use crate::config::{self, Environment, Overrides};
+use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{Order, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::telemetry::log::Logs;
@@ -14,6 +15,8 @@ use crate::telemetry::log::Logs;
 pub(super) struct Reload {
     overrides: Overrides,
     environment: Environment,
+    /// Sockets that the configuration has to speak of.
+    configured: Vec<String>,
     current: Arc<Snapshot>,
 }
 
@@ -21,11 +24,13 @@ impl Reload {
     pub(super) fn new(
         overrides: Overrides,
         environment: Environment,
+        configured: Vec<String>,
         current: Arc<Snapshot>,
     ) -> Self {
         Reload {
             overrides,
             environment,
+            configured,
             current,
         }
     }
@@ -46,10 +51,12 @@ impl Reload {
         log: &Logger,
         workers: &[WorkerHandle],
     ) -> Result<(), String> {
-        let snapshot = match config::load(&self.overrides, &self.environment) {
-            Ok(config) => Snapshot::new(config).map_err(|error| vec![error.to_string()]),
-            Err(errors) => Err(errors.lines().collect()),
-        };
+        let loaded = config::load(&self.overrides, &self.environment, Occasion::Reload);
+        let loaded = loaded.map_err(|errors| errors.lines().collect());
+        let snapshot = loaded.and_then(|config| match forgotten(&self.configured, &config) {
+            Some(error) => Err(vec![error]),
+            None => Snapshot::new(config).map_err(|error| vec![error.to_string()]),
+        });
         match snapshot {
             Ok(snapshot) => {
                 self.swap(snapshot, logs, log, workers);

@@ -1,23 +1,31 @@
 //! Opening the sockets: systemd's, or our own.
 
-use crate::cli::ExitCode;
-use crate::config::checked::ListenAddress;
+use crate::cli::{ExitCode, Failed};
+use crate::config::checked::Config;
+use crate::config::in_header;
 use crate::inbound::{Listener, bind};
-use crate::systemd::{self, Passed, PassedSocket};
-
-use super::Failed;
+use crate::systemd::{self, Passed, PassedSocket, Purpose};
 
 /// The sockets to accept on.
 pub(super) struct Opened {
     pub(super) all: Vec<Listener>,
     /// They outlive this process, and what waits in them is the next one's.
     pub(super) from_systemd: bool,
+    /// Names of those that are only accepted on because the configuration
+    /// speaks of them.
+    pub(super) configured: Vec<String>,
 }
 
-/// Takes the sockets that systemd passed; listens on `listen` where it passed none.
-pub(super) fn open(listen: &[ListenAddress]) -> Result<Opened, Failed> {
-    let passed = systemd::passed().map_err(|error| Failed::new(ExitCode::Configuration, error))?;
+/// Takes the sockets that systemd passed; listens on `server.listen` where it
+/// passed none.
+pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
+    let passed = systemd::passed(|name| config.listeners.named.contains_key(name))
+        .map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     if !passed.is_empty() {
+        let configured = passed
+            .iter()
+            .filter(|one| one.purpose == Purpose::ConfiguredClients);
+        let configured = configured.map(|one| one.name.clone()).collect();
         let all = passed
             .into_iter()
             .map(take_over)
@@ -25,9 +33,12 @@ pub(super) fn open(listen: &[ListenAddress]) -> Result<Opened, Failed> {
         return Ok(Opened {
             all,
             from_systemd: true,
+            configured,
         });
     }
-    let all = listen
+    let all = config
+        .server
+        .listen
         .iter()
         .map(bind)
         .collect::<Result<_, _>>()
@@ -35,10 +46,23 @@ pub(super) fn open(listen: &[ListenAddress]) -> Result<Opened, Failed> {
     Ok(Opened {
         all,
         from_systemd: false,
+        configured: Vec::new(),
     })
 }
 
-fn take_over(Passed { name, socket }: Passed) -> Result<Listener, Failed> {
+/// What is wrong with `config` for a daemon that has the sockets `configured`:
+/// it does not speak of one any more, so that the next start would refuse it.
+pub(super) fn forgotten(configured: &[String], config: &Config) -> Option<String> {
+    let mut names = configured.iter();
+    let forgotten = names.find(|name| !config.listeners.named.contains_key(*name))?;
+    let table = in_header(forgotten);
+    Some(format!(
+        "there is no [listener.{table}] any more, and the socket \"{forgotten}\" is still open; \
+         keep the table, or stop its .socket unit and restart"
+    ))
+}
+
+fn take_over(Passed { name, socket, .. }: Passed) -> Result<Listener, Failed> {
     let said = name.clone();
     let listener = match socket {
         PassedSocket::Tcp(tcp) => Listener::tcp(tcp, Some(name)),

@@ -52,6 +52,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let service = Respond {
         wire: Rc::clone(&wire),
         worker,
+        peer: socket.peer(),
     };
     let mut connection = http1::Builder::new()
         .max_header_size(server.max_header)
@@ -126,6 +127,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
 struct Respond {
     wire: Rc<Wire>,
     worker: Rc<Worker>,
+    peer: Option<checked::Peer>,
 }
 
 impl Service<Request<Incoming>> for Respond {
@@ -140,6 +142,7 @@ impl Service<Request<Incoming>> for Respond {
             request,
             Rc::clone(&self.wire),
             Rc::clone(&self.worker),
+            self.peer,
         ))
     }
 }

@@ -22,7 +22,7 @@ use crate::upstream::Stream;
 pub struct Wire {
     /// The listener's name.
     pub listener: Rc<str>,
-    /// The client's address, or `unix:UID`.
+    /// The client's address, or `unix:UID/PID`.
     pub remote: Rc<str>,
     /// 1xx heads for the client.
     pub interim: Arc<Interim>,

@@ -4,4 +4,4 @@ mod notify;
 mod sockets;
 
 pub use notify::Notify;
-pub use sockets::{Passed, PassedSocket, SocketError, passed};
+pub use sockets::{Passed, PassedSocket, Purpose, SocketError, passed};

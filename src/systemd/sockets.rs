@@ -12,6 +12,25 @@ use rustix::net::sockopt::socket_acceptconn;
 /// names nothing (systemd-socket-activate).
 const CLIENT_SOCKETS: [&str; 3] = ["upstreamd", "upstreamd.socket", "unknown"];
 
+/// What a passed socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients with requests.
+    Clients,
+    /// The same, but only because the configuration speaks of its name.
+    ConfiguredClients,
+}
+
+/// What a socket called `name` is for; `configured` tells of a name whether the
+/// configuration speaks of it.
+fn purpose(name: &str, configured: impl Fn(&str) -> bool) -> Option<Purpose> {
+    if CLIENT_SOCKETS.contains(&name) {
+        Some(Purpose::Clients)
+    } else {
+        configured(name).then_some(Purpose::ConfiguredClients)
+    }
+}
+
 /// Why a passed descriptor cannot be used. The start ends: a socket that nobody
 /// accepts on would let clients wait for ever.
 #[derive(Debug)]
@@ -39,6 +58,8 @@ impl std::error::Error for SocketError {}
 pub struct Passed {
     /// The name.
     pub name: String,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The socket.
     pub socket: PassedSocket,
 }
@@ -53,10 +74,11 @@ pub enum PassedSocket {
 }
 
 /// All sockets that were passed to this process, close-on-exec; empty if none were.
+/// `configured` tells of a name whether the configuration speaks of it.
 ///
 /// # Errors
 /// A descriptor with an unknown name, or that is no listening stream socket.
-pub fn passed() -> Result<Vec<Passed>, SocketError> {
+pub fn passed(configured: impl Fn(&str) -> bool) -> Result<Vec<Passed>, SocketError> {
     let broken = |reason: String| SocketError {
         name: "LISTEN_FDS".into(),
         reason,
@@ -75,21 +97,30 @@ pub fn passed() -> Result<Vec<Passed>, SocketError> {
     names
         .into_iter()
         .enumerate()
-        .map(|(index, name)| take(&mut descriptors, index, name))
+        .map(|(index, name)| {
+            let purpose = purpose(&name, &configured);
+            take(&mut descriptors, index, name, purpose)
+        })
         .collect()
 }
 
-fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed, SocketError> {
+fn take(
+    descriptors: &mut ListenFd,
+    index: usize,
+    name: String,
+    purpose: Option<Purpose>,
+) -> Result<Passed, SocketError> {
     let unusable = |reason: &str| SocketError {
         name: name.clone(),
         reason: reason.to_owned(),
     };
-    if !CLIENT_SOCKETS.contains(&name.as_str()) {
+    let Some(purpose) = purpose else {
         return Err(unusable(
-            "no socket of that name is known here; set FileDescriptorName=upstreamd in its .socket unit, \
-             or take the unit out of Sockets=",
+            "no socket of that name is known here; to let clients in by it, write [listener.NAME] with that name \
+             into the configuration, or set FileDescriptorName=upstreamd in its .socket unit; \
+             else take the unit out of Sockets=",
         ));
-    }
+    };
     let not_listening = || {
         unusable(
             "it is no listening stream socket; use ListenStream= with Accept=no in its .socket unit",
@@ -108,7 +139,11 @@ fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed
         PassedSocket::Unix(unix) => socket_acceptconn(unix),
     };
     if listening.unwrap_or(false) {
-        Ok(Passed { name, socket })
+        Ok(Passed {
+            name,
+            purpose,
+            socket,
+        })
     } else {
         Err(not_listening())
     }

@@ -106,7 +106,7 @@ key = "client.test"
             systemctl stop upstreamd.socket upstreamd.service
             cd /etc/systemd/system
             rm -rf upstreamd.* system-upstreamd.slice.d
-            rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/*
+            rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
             """
@@ -144,8 +144,9 @@ key = "client.test"
         wait_until(lambda: self.state() == wanted, f"state {wanted}")
 
     def ask(self, *, unix=False, words=None, stream=False, path="chat/completions", key=CLIENT_KEY, user=None, at=TCP):
-        """A request by curl, as a running process."""
-        options = ["--unix-socket", UNIX] if unix else []
+        """A request by curl, as a running process; `unix` may be the path of another socket."""
+        options = ["--unix-socket", UNIX if unix is True else unix] if unix else []
+        options += ["-H", f"authorization: Bearer {key}"] if key else []
         if path == "chat/completions":
             body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hello"}], "stream": stream}
             if words:
@@ -153,7 +154,7 @@ key = "client.test"
             options += ["-H", "content-type: application/json", "-d", json.dumps(body)]
         command = [
             *("curl", "-sSN", "-m", str(PATIENCE), "-w", "\n%{http_code}"), *options,
-            *("-H", f"authorization: Bearer {key}", f"http://{at}/v1/{path}"),
+            f"http://{at}/v1/{path}",
         ]
         if user:
             command = ["runuser", "-u", user, "--", *command]

@@ -26,9 +26,11 @@ done
 systemd-sysusers upstreamd.conf
 systemd-tmpfiles --create upstreamd.conf
 systemctl daemon-reload
-# No member of the group, and one.
+# No member of the group, and two, one of whom is in another one as well.
+groupadd ci
 useradd --no-create-home outsider
 useradd --no-create-home --groups upstreamd member
+useradd --no-create-home --groups upstreamd,ci builder
 """
 
 

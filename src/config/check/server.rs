@@ -80,7 +80,8 @@ pub(super) fn log(written: &written::Log) -> Log {
     }
 }
 
-fn listen(
+/// `server.listen`; with a problem, as far as it could be read.
+pub(in crate::config) fn listen(
     written: Option<&At<Vec<At<ListenAddress>>>>,
     problems: &mut Problems,
 ) -> Vec<ListenAddress> {
