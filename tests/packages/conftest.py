@@ -73,3 +73,12 @@ def machine(box, upstream):
     machine = Machine(Service(box, upstream))
     yield machine
     machine.clean()
+
+
+@pytest.fixture(scope="session")
+def released():
+    """The packages of the release build, as `make packages` leaves them."""
+    found = {family: list(PACKAGES.glob(f"*.{family}")) for family in ("deb", "rpm")}
+    if not all(found.values()):
+        pytest.skip("there is no package of the release build; `make packages` makes it")
+    return {family: max(packages, key=lambda package: package.stat().st_mtime) for family, packages in found.items()}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from boxes import answer_of, wait_until
+from boxes import UPSTREAM_KEY, answer_of, wait_until
 
 
 def test_an_installation_opens_the_port_and_starts_nothing_else(machine, debs):
@@ -12,10 +12,32 @@ def test_an_installation_opens_the_port_and_starts_nothing_else(machine, debs):
     assert machine.box.run("systemctl", "is-enabled", "upstreamd.socket").stdout.strip() == "enabled"
 
 
-@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-def test_the_first_request_is_served(machine, debs, unix):
-    machine.install_configured(debs[0])
-    assert machine.service.is_served(unix=unix)
+def test_right_after_the_installation_a_request_is_told_what_to_do(machine, debs):
+    machine.install(debs[0])
+    assert machine.service.answer()[0] == 401
+    machine.box.sh("usermod -aG upstreamd member")
+    status, body = machine.service.answer(unix=True, user="member", key="none")
+    assert status == 503 and "not_configured" in body and "upstreamd key set openai" in body
+    assert machine.service.state() == "active"
+
+
+def test_what_the_configuration_says_to_do_leads_to_the_first_answer(machine, debs):
+    machine.install(debs[0])
+    # A key, as its first lines say; and the upstream of the tests in place of OpenAI's.
+    machine.box.sh("upstreamd key set openai", input=UPSTREAM_KEY)
+    machine.box.sh(
+        """
+        install -m 644 "$1" /etc/upstreamd/ca.pem
+        sed -i "s|^base_url = .*|base_url = \\"$2\\"|" /etc/upstreamd/upstreamd.toml
+        printf '[upstream.openai.tls]\nca_file = "ca.pem"\n' >>/etc/upstreamd/upstreamd.toml
+        usermod -aG upstreamd member
+        """,
+        machine.service.upstream["ca_file"], machine.service.upstream["base_url"],
+    )
+    local = machine.box.sh("cat /etc/upstreamd/clients/local").strip()
+    assert machine.service.is_served(key=local, user="outsider")
+    assert machine.service.is_served(unix=True, key="none", user="member")
+    assert machine.service.answer(key="sk-guessed")[0] == 401
 
 
 def test_a_reload_works(machine, debs):
