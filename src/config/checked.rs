@@ -48,6 +48,8 @@ pub struct Server {
     pub max_connections: NonZeroUsize,
     /// How long running requests may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long they may go on after SIGUSR1, while another instance accepts.
+    pub handover_timeout: Duration,
     /// Bytes of a body that has to be read whole (JSON on a known endpoint).
     pub max_body: usize,
     /// Bytes of a request's head (request line and fields), 8 KiB to 1 MiB.

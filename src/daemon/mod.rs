@@ -4,6 +4,8 @@
 //! tells the workers; so it always has time to do so.
 
 mod drain;
+mod handover;
+mod leaving;
 mod reload;
 mod signals;
 mod sockets;
@@ -18,6 +20,8 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::handover::Handover;
+use self::leaving::{First, first};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
@@ -133,20 +137,31 @@ async fn serve(
         "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
     notify.ready(&status(&snapshot, addresses.len(), &workers));
 
-    while let Signal::Reload = signals.next().await {
-        notify.reloading();
-        let outcome = reload.run(logs, log, &workers);
-        let line = match outcome {
-            Ok(()) => {
-                warnings.say(&reload.current().config, log);
-                status(&reload.current(), addresses.len(), &workers)
+    let mut handover = Handover::default();
+    let at_most = loop {
+        match first(signals.next(), handover.done(&workers)).await {
+            First::One(Signal::Reload) => {
+                notify.reloading();
+                let outcome = reload.run(logs, log, &workers);
+                let line = match outcome {
+                    Ok(()) => {
+                        warnings.say(&reload.current().config, log);
+                        status(&reload.current(), addresses.len(), &workers)
+                    }
+                    Err(first) => format!("still on the configuration before: {first}"),
+                };
+                notify.ready(&line);
             }
-            Err(first) => format!("still on the configuration before: {first}"),
-        };
-        notify.ready(&line);
-    }
-    let timeout = reload.current().config.server.drain_timeout;
-    drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;
+            First::One(Signal::HandOver) => {
+                let at_most = reload.current().config.server.handover_timeout;
+                handover.begin(&workers, &stop, at_most, &notify, log);
+            }
+            First::One(Signal::Stop) => break reload.current().config.server.drain_timeout,
+            // What ran has ended, or has had its time.
+            First::Other(()) => break Duration::ZERO,
+        }
+    };
+    drain::run(&workers, &stop, at_most, &mut signals, &notify, log).await;
     Ok(ExitCode::Ok)
 }
 

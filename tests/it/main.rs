@@ -20,6 +20,7 @@ mod entry;
 mod environment;
 mod events;
 mod fields;
+mod handover;
 mod http2;
 mod interim;
 mod keys;

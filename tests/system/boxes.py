@@ -1,6 +1,7 @@
 """Boxes from Python: a booted Debian, and the upstreamd in it."""
 
 import json
+import os
 import subprocess
 import time
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BOX = HERE / "box"
+# What tests/system/run has built.
+BUILT = Path(os.environ.get("UPSTREAMD_BUILT", ""))
 
 # Debian's name -> the systemd that it has.
 SUITES = {"bookworm": 252, "trixie": 257}
@@ -103,7 +106,8 @@ key = "client.test"
         self.box.sh(
             """
             # The socket first, or a waiting connection starts the service again.
-            systemctl stop upstreamd.socket upstreamd.service
+            systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
+            systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
             rm -rf upstreamd.* system-upstreamd.slice.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
@@ -115,7 +119,7 @@ key = "client.test"
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)
-        self.systemctl("start", "upstreamd.socket")
+        self.systemctl("start", "upstreamd.socket", "upstreamd-upgrade.path")
 
     def configure(self, text):
         self.box.write("/etc/upstreamd/upstreamd.toml", text)
