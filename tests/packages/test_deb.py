@@ -54,11 +54,15 @@ def test_the_files_are_those_of_the_package(machine, debs):
 
 def test_the_units_have_what_this_systemd_can_do(machine, debs):
     machine.install(debs[0])
-    drop_ins = machine.service.show("DropInPaths").split()
-    assert len(drop_ins) == {252: 0, 257: 2}[machine.box.systemd]
+    machine.service.drop_in("upstreamd.service", "[Service]\nNice=1\n")
+    for unit in ("upstreamd.service", "upstreamd@cover.service"):
+        drop_ins = machine.service.show("DropInPaths", unit).split()
+        assert len(drop_ins) == 1 + {252: 0, 257: 2}[machine.box.systemd]
+        # The cover has the administrator's too.
+        assert machine.service.show("Nice", unit) == "1"
     # An older systemd complains of what it does not know.
-    verified = machine.box.run("systemd-analyze", "verify", "upstreamd.service")
-    assert (verified.returncode, verified.stderr) == (0, "")
+    said = machine.box.journal("_PID=1").splitlines()
+    assert [line for line in said if "/upstreamd" in line and "ignoring" in line] == []
 
 
 def test_the_local_client_key_is_for_root_and_the_group_alone(machine, debs):

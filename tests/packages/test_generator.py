@@ -19,6 +19,7 @@ def test_drop_ins_are_for_the_version_in_their_name_or_later(tmp_path, version, 
     systemctl.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "UPSTREAMD_DROP_INS": str(ROOT / "systemd")}
     subprocess.run([GENERATOR, tmp_path, tmp_path, tmp_path], env=environment, check=True)
-    made = (tmp_path / "upstreamd.service.d").glob("*")
-    assert sorted(link.name.split("-")[0] for link in made) == added
-    assert all(link.resolve().is_file() for link in (tmp_path / "upstreamd.service.d").glob("*"))
+    for unit in ("upstreamd.service", "upstreamd@.service"):
+        made = sorted((tmp_path / f"{unit}.d").glob("*"))
+        assert [link.name.split("-")[0] for link in made] == added
+        assert all(link.resolve().is_file() for link in made)
