@@ -24,8 +24,9 @@ def binary(released, tmp_path_factory):
 
 
 def test_the_release_package_serves(machine, released):
-    machine.install_configured(released["deb"])
+    machine.install(released["deb"])
     assert machine.box.sh("dpkg --verify upstreamd") == ""
+    machine.configure()
     assert machine.service.is_served()
     assert machine.service.is_served(unix=True)
 
