@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel};
+use super::listen::AdminAddress;
 use super::name::Name;
 use super::place::{At, Place};
 use super::secret::Secret;
@@ -32,6 +33,7 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) listen: Option<At<Vec<At<ListenAddress>>>>,
+    pub(super) admin: Option<At<AdminAddress>>,
     pub(super) workers: Option<At<usize>>,
     pub(super) max_connections: Option<At<usize>>,
     pub(super) drain_timeout: Option<At<Duration>>,
