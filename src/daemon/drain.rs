@@ -6,9 +6,10 @@ use slog::{Logger, info, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::signals::{Signal, Signals};
+use super::first::{First, first};
+use super::signals::Signals;
+use super::status::Status;
 use crate::inbound::{Order, WorkerHandle};
-use crate::systemd::Notify;
 
 /// How long aborted connections may take to be closed.
 const ABORT_TIME: Duration = Duration::from_secs(3);
@@ -21,25 +22,22 @@ pub(super) async fn run(
     stop: watch::Sender<bool>,
     at_most: Duration,
     signals: &mut Signals,
-    notify: &Notify,
+    status: &Status,
     log: &Logger,
 ) {
     let begun = Instant::now();
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     info!(log, "draining: {} requests running, at most {:?}", running, at_most; "event" => "draining", "requests" => running);
-    notify.stopping(
-        &format!("draining, {running} requests running"),
-        at_most + 2 * ABORT_TIME,
-    );
+    status.draining(at_most + 2 * ABORT_TIME);
     // The acceptors hear it at their next step and are gone before the workers
     // have answered.
     stop.send_replace(true);
     tokio::task::yield_now().await;
     tell(workers, || Order::Drain);
-    let again = async { while signals.next().await != Signal::Stop {} };
-    let outcome = timeout_at(begun + at_most, first(all_closed(workers), again)).await;
+    let outcome = timeout_at(begun + at_most, first(all_closed(workers), signals.stop())).await;
+    let is_drained = matches!(outcome, Ok(First::One(())));
     let cut: usize = workers.iter().map(WorkerHandle::requests).sum();
-    if !matches!(outcome, Ok(First::One)) {
+    if !is_drained {
         let why = if outcome.is_err() {
             "drain_timeout is over"
         } else {
@@ -50,7 +48,7 @@ pub(super) async fn run(
         // What does not close by then is closed by the end of the process.
         let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers)).await;
     }
-    info!(log, "stopped"; "event" => "stopped", "aborted" => if matches!(outcome, Ok(First::One)) { 0 } else { cut },
+    info!(log, "stopped"; "event" => "stopped", "aborted" => if is_drained { 0 } else { cut },
         "duration_s" => begun.elapsed().as_secs_f64());
 }
 
@@ -64,20 +62,4 @@ async fn all_closed(workers: &[WorkerHandle]) {
     while workers.iter().any(|worker| worker.connections() > 0) {
         sleep(LOOK).await;
     }
-}
-
-enum First {
-    One,
-    Other,
-}
-
-async fn first(one: impl Future<Output = ()>, other: impl Future<Output = ()>) -> First {
-    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
-    std::future::poll_fn(|cx| {
-        if one.as_mut().poll(cx).is_ready() {
-            return std::task::Poll::Ready(First::One);
-        }
-        other.as_mut().poll(cx).map(|()| First::Other)
-    })
-    .await
 }

@@ -1,33 +1,43 @@
 //! The daemon as a whole: start-up order, signals, reload, drain.
 //!
-//! The main thread runs nothing of a request. It accepts, hears signals, and
-//! tells the workers; so it always has time to do so.
+//! The main thread runs nothing of a request. It accepts, hears signals, answers
+//! on the admin socket, and tells the workers; so it always has time to do so.
 
 mod drain;
+mod first;
+mod process;
 mod reload;
 mod signals;
 mod sockets;
+mod status;
+mod watchdog;
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slog::{Logger, error, info, warn};
 use tokio::runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
-use self::reload::Reload;
-use self::signals::{Signal, Signals};
+use self::reload::{Reload, Sources};
+use self::signals::Signals;
+use self::status::Status;
+use self::watchdog::{Acceptor, Watchdog};
+use crate::admin;
 use crate::cli::ExitCode;
 use crate::config::{self, Environment, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
-use crate::systemd::Notify;
+use crate::systemd::{self, Notify};
 use crate::telemetry::log::{Form, Logs};
 
 /// How long the last records may take to be written at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
+/// Reloads that may be asked for while one runs; further ones wait to ask.
+const MOST_RELOADS: usize = 16;
 
 /// Why the daemon did not start, or had to end.
 #[derive(Debug)]
@@ -52,16 +62,26 @@ impl Failed {
 /// # Errors
 /// It could not start. What happens later is logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
+    // Before the first secret is read.
+    process::forbid_dumps().map_err(|error| {
+        let message = format!("cores cannot be forbidden: {error}");
+        Failed::new(ExitCode::Unavailable, message)
+    })?;
     let config = config::load(&overrides, &environment)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let listeners = sockets::open(&config.server.listen)?;
-    raise_descriptor_limit();
-    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    let listeners = sockets::open(&config.server)?;
+    process::raise_descriptor_limit();
+    let logs = Logs::start(
+        Form::resolve(config.log.format, process::colour()),
+        config.log.level,
+    );
     let log = logs.logger();
-    log_panics(logs.logger());
+    process::log_panics(logs.logger());
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
+        .thread_name("reload")
+        .max_blocking_threads(1)
         .enable_io()
         .enable_time()
         .build()
@@ -71,8 +91,14 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
                 format!("no event loop can be had: {error}"),
             )
         })?;
-    let reload = Reload::new(overrides, environment, Arc::new(snapshot));
-    let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
+    let sources = Sources {
+        overrides,
+        environment,
+    };
+    let serving = serve(listeners, Arc::new(snapshot), sources, &logs, &log);
+    let ended = LocalSet::new().block_on(&runtime, serving);
+    // A reload that hangs in a file system is not waited for.
+    runtime.shutdown_background();
     if let Err(failed) = &ended {
         error!(log, "{}", failed.message; "event" => "start_failed");
     }
@@ -98,7 +124,8 @@ pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String,
 
 async fn serve(
     listeners: sockets::Opened,
-    mut reload: Reload,
+    snapshot: Arc<Snapshot>,
+    sources: Sources,
     logs: &Logs,
     log: &Logger,
 ) -> Result<ExitCode, Failed> {
@@ -110,7 +137,6 @@ async fn serve(
     };
     let mut signals = Signals::listen().map_err(unavailable)?;
     let notify = Notify::new(log.clone());
-    let snapshot = reload.current();
     let server = snapshot.config.server.clone();
     let workers: Arc<[WorkerHandle]> = (0..server.workers.get())
         .map(|number| WorkerHandle::start(number, Arc::clone(&snapshot), logs.logger()))
@@ -118,51 +144,66 @@ async fn serve(
         .map_err(unavailable)?;
 
     let addresses: Vec<String> = listeners
-        .all
+        .clients
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    warn_if_open(&listeners.all, &snapshot, log);
+    warn_if_open(&listeners.clients, &snapshot, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
-    for listener in listeners.all {
-        let accepting = inbound::accept(
-            listener,
-            Arc::clone(&places),
-            Arc::clone(&workers),
-            log.clone(),
-            stopped.clone(),
-            own,
-        );
-        spawn_local(accepting.map_err(unavailable)?);
+    let accept = |listener: Listener| {
+        let name = listener.name.clone();
+        let (places, workers) = (Arc::clone(&places), Arc::clone(&workers));
+        let accepting =
+            inbound::accept(listener, places, workers, log.clone(), stopped.clone(), own)?;
+        let task = spawn_local(accepting);
+        Ok(Acceptor { name, task })
+    };
+    let acceptors: Vec<_> = listeners
+        .clients
+        .into_iter()
+        .map(accept)
+        .collect::<io::Result<_>>()
+        .map_err(unavailable)?;
+    let (reloads, asked) = mpsc::channel(MOST_RELOADS);
+    let access = admin::Access {
+        draining: stopped.clone(),
+        reloads,
+    };
+    // Until the very end: whoever drains for long can be asked how far it is.
+    let mut _admin_paths = Vec::new();
+    for sockets::Admin { socket, unlink } in listeners.admin {
+        spawn_local(admin::serve(socket, access.clone()).map_err(unavailable)?);
+        _admin_paths.push(unlink);
     }
     info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
         "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
-    notify.ready(&status(&snapshot, addresses.len(), &workers));
-
-    while let Signal::Reload = signals.next().await {
-        notify.reloading();
-        let outcome = reload.run(logs, log, &workers);
-        let line = match outcome {
-            Ok(()) => status(&reload.current(), addresses.len(), &workers),
-            Err(first) => format!("still on the configuration before: {first}"),
+    let status = Rc::new(Status::new(
+        notify.clone(),
+        Arc::clone(&workers),
+        addresses.len(),
+    ));
+    status.ready();
+    let current = Rc::clone(&status);
+    spawn_local(async move { current.keep_current().await });
+    if let Some(within) = systemd::watchdog() {
+        let watchdog = Watchdog {
+            workers: Arc::clone(&workers),
+            acceptors,
+            draining: stopped,
+            notify,
+            log: log.clone(),
         };
-        notify.ready(&line);
+        spawn_local(watchdog.run(within));
     }
-    let timeout = reload.current().config.server.drain_timeout;
-    drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;
-    Ok(ExitCode::Ok)
-}
 
-fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
-    let running: usize = workers.iter().map(WorkerHandle::requests).sum();
-    let plural = if sockets == 1 { "" } else { "s" };
-    format!(
-        "serving upstream {} on {sockets} socket{plural}, {running} requests running",
-        snapshot.config.upstream.name
-    )
+    let mut reload = Reload::new(sources, snapshot, logs, log.clone(), Arc::clone(&workers));
+    reload.as_asked(&mut signals, asked, &status).await;
+    let timeout = reload.current().server.drain_timeout;
+    drain::run(&workers, stop, timeout, &mut signals, &status, log).await;
+    Ok(ExitCode::Ok)
 }
 
 /// An operator who opens a port to the network without a client key gives the
@@ -176,38 +217,4 @@ fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
         warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
             "event" => "open_listener", "listener" => &*listener.name);
     }
-}
-
-/// Colour at a terminal where it is not unwanted (no-color.org).
-fn colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// A shell's limit of 1,024 descriptors is for interactive programs; the hard
-/// limit is what the operator allows (systemd.exec(5), LimitNOFILE=).
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum {
-        // The limit as it was is worse, but no reason not to start.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: maximum,
-                maximum,
-            },
-        );
-    }
-}
-
-/// A panic is a bug of ours. It ends one connection, and is logged with its
-/// place; the message could quote content, so it stays out.
-fn log_panics(log: Logger) {
-    std::panic::set_hook(Box::new(move |panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        error!(log, "a bug in upstreamd ended a connection; please report the place"; "event" => "bug", "place" => place);
-    }));
 }

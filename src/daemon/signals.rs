@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -40,19 +40,31 @@ impl Signals {
     /// meanwhile are one.
     pub(super) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
-            for (stream, signal, most) in [
-                (&mut self.stop, Signal::Stop, 1),
-                (&mut self.reload, Signal::Reload, 64),
-            ] {
-                let mut bytes = [0; 64];
-                let mut buf = ReadBuf::new(&mut bytes[..most]);
-                if let Poll::Ready(Ok(())) = Pin::new(stream).poll_read(cx, &mut buf) {
-                    return Poll::Ready(signal);
-                }
+            if poll_take(&mut self.stop, 1, cx).is_ready() {
+                return Poll::Ready(Signal::Stop);
             }
-            Poll::Pending
+            poll_take(&mut self.reload, MOST, cx).map(|()| Signal::Reload)
         })
         .await
+    }
+
+    /// The next signal to stop; reloads wait.
+    pub(super) async fn stop(&mut self) {
+        poll_fn(|cx| poll_take(&mut self.stop, 1, cx)).await;
+    }
+}
+
+/// Signals taken at once.
+const MOST: usize = 64;
+
+/// Takes one signal or more, up to `most`.
+fn poll_take(stream: &mut UnixStream, most: usize, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [0; MOST];
+    let mut buf = ReadBuf::new(&mut bytes[..most]);
+    match Pin::new(stream).poll_read(cx, &mut buf) {
+        Poll::Ready(Ok(())) => Poll::Ready(()),
+        // The writing end is ours and stays open: nothing else can go wrong.
+        _ => Poll::Pending,
     }
 }
 

@@ -1,44 +1,74 @@
 //! Opening the sockets: systemd's, or our own.
 
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
 use crate::cli::ExitCode;
-use crate::config::checked::ListenAddress;
-use crate::inbound::{Listener, bind};
-use crate::systemd::{self, Passed, PassedSocket};
+use crate::config::checked::{ListenAddress, Server};
+use crate::inbound::{Listener, Unlink, bind, bind_unix};
+use crate::systemd::{self, Passed, PassedSocket, Purpose};
 
 use super::Failed;
 
 /// The sockets to accept on.
 pub(super) struct Opened {
-    pub(super) all: Vec<Listener>,
+    /// Those of clients.
+    pub(super) clients: Vec<Listener>,
+    /// Those that the daemon is administered by.
+    pub(super) admin: Vec<Admin>,
     /// They outlive this process, and what waits in them is the next one's.
     pub(super) from_systemd: bool,
 }
 
-/// Takes the sockets that systemd passed; listens on `listen` where it passed none.
-pub(super) fn open(listen: &[ListenAddress]) -> Result<Opened, Failed> {
+/// An admin socket.
+pub(super) struct Admin {
+    pub(super) socket: UnixListener,
+    /// Removes the path of one that we made.
+    pub(super) unlink: Option<Unlink>,
+}
+
+/// Takes the sockets that systemd passed; listens as `server` says where it passed
+/// none.
+pub(super) fn open(server: &Server) -> Result<Opened, Failed> {
     let passed = systemd::passed().map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     if !passed.is_empty() {
-        let all = passed
-            .into_iter()
-            .map(take_over)
-            .collect::<Result<_, _>>()?;
-        return Ok(Opened {
-            all,
-            from_systemd: true,
-        });
+        return take_over(passed);
     }
-    let all = listen
-        .iter()
-        .map(bind)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failed::new(ExitCode::Unavailable, error))?;
+    let clients = server.listen.iter().map(bind).collect::<Result<_, _>>();
+    let admin = server.admin.iter().map(|path| own_admin(path));
     Ok(Opened {
-        all,
+        clients: clients.map_err(|error| Failed::new(ExitCode::Unavailable, error))?,
+        admin: admin.collect::<Result<_, _>>()?,
         from_systemd: false,
     })
 }
 
-fn take_over(Passed { name, socket }: Passed) -> Result<Listener, Failed> {
+fn take_over(passed: Vec<Passed>) -> Result<Opened, Failed> {
+    let mut opened = Opened {
+        clients: Vec::new(),
+        admin: Vec::new(),
+        from_systemd: true,
+    };
+    for passed in passed {
+        match (passed.purpose, passed.socket) {
+            (Purpose::Admin, PassedSocket::Unix(socket)) => opened.admin.push(Admin {
+                socket,
+                unlink: None,
+            }),
+            // The admin socket is a Unix socket always.
+            (_, socket) => opened.clients.push(for_clients(passed.name, socket)?),
+        }
+    }
+    if opened.clients.is_empty() {
+        return Err(Failed::new(
+            ExitCode::Configuration,
+            "the service manager passed no socket for clients; is upstreamd.socket in Sockets= of the unit?",
+        ));
+    }
+    Ok(opened)
+}
+
+fn for_clients(name: String, socket: PassedSocket) -> Result<Listener, Failed> {
     let said = name.clone();
     let listener = match socket {
         PassedSocket::Tcp(tcp) => Listener::tcp(tcp, Some(name)),
@@ -49,5 +79,19 @@ fn take_over(Passed { name, socket }: Passed) -> Result<Listener, Failed> {
             ExitCode::Unavailable,
             format!("the socket \"{said}\" cannot be used: {error}"),
         )
+    })
+}
+
+fn own_admin(path: &Path) -> Result<Admin, Failed> {
+    let (socket, unlink) = bind_unix(path).map_err(|error| {
+        let address = ListenAddress::Unix(path.to_owned());
+        Failed::new(
+            ExitCode::Unavailable,
+            format!("cannot listen on {address}: {error} (set server.admin to another path)"),
+        )
+    })?;
+    Ok(Admin {
+        socket,
+        unlink: Some(unlink),
     })
 }

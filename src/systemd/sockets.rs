@@ -11,6 +11,28 @@ use rustix::net::sockopt::socket_acceptconn;
 /// gives where the unit sets none, and sd_listen_fds's own for a manager that
 /// names nothing (systemd-socket-activate).
 const CLIENT_SOCKETS: [&str; 3] = ["upstreamd", "upstreamd.socket", "unknown"];
+/// The same for the socket that the daemon is administered by.
+const ADMIN_SOCKETS: [&str; 2] = ["upstreamd-admin", "upstreamd-admin.socket"];
+
+/// What a passed socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests of clients.
+    Clients,
+    /// Health, reloads.
+    Admin,
+}
+
+/// What the socket of this name is for; None if nobody knows the name.
+fn purpose(name: &str) -> Option<Purpose> {
+    if CLIENT_SOCKETS.contains(&name) {
+        Some(Purpose::Clients)
+    } else if ADMIN_SOCKETS.contains(&name) {
+        Some(Purpose::Admin)
+    } else {
+        None
+    }
+}
 
 /// Why a passed descriptor cannot be used. The start ends: a socket that nobody
 /// accepts on would let clients wait for ever.
@@ -39,6 +61,8 @@ impl std::error::Error for SocketError {}
 pub struct Passed {
     /// The name.
     pub name: String,
+    /// What it is for, by its name.
+    pub purpose: Purpose,
     /// The socket.
     pub socket: PassedSocket,
 }
@@ -84,12 +108,12 @@ fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed
         name: name.clone(),
         reason: reason.to_owned(),
     };
-    if !CLIENT_SOCKETS.contains(&name.as_str()) {
+    let Some(purpose) = purpose(&name) else {
         return Err(unusable(
             "no socket of that name is known here; set FileDescriptorName=upstreamd in its .socket unit, \
              or take the unit out of Sockets=",
         ));
-    }
+    };
     let not_listening = || {
         unusable(
             "it is no listening stream socket; use ListenStream= with Accept=no in its .socket unit",
@@ -107,9 +131,16 @@ fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed
         PassedSocket::Tcp(tcp) => socket_acceptconn(tcp),
         PassedSocket::Unix(unix) => socket_acceptconn(unix),
     };
-    if listening.unwrap_or(false) {
-        Ok(Passed { name, socket })
-    } else {
-        Err(not_listening())
+    if !listening.unwrap_or(false) {
+        return Err(not_listening());
     }
+    // Its mode is all that guards it.
+    if purpose == Purpose::Admin && matches!(socket, PassedSocket::Tcp(_)) {
+        return Err(unusable("it has to be a Unix socket"));
+    }
+    Ok(Passed {
+        name,
+        purpose,
+        socket,
+    })
 }
