@@ -105,7 +105,7 @@ key = "client.test"
             # The socket first, or a waiting connection starts the service again.
             systemctl stop upstreamd.socket upstreamd.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* system-upstreamd.slice.d
+            rm -rf upstreamd.* upstreamd-admin.* system-upstreamd.slice.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/*
             systemctl daemon-reload
             systemctl reset-failed

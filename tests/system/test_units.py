@@ -6,7 +6,8 @@ EXAMPLES = ROOT / "systemd" / "examples"
 
 
 def test_the_units_verify_clean(service):
-    verified = service.box.run("systemd-analyze", "verify", "upstreamd.service", "upstreamd.socket")
+    units = ["upstreamd.service", "upstreamd.socket", "upstreamd-admin.socket"]
+    verified = service.box.run("systemd-analyze", "verify", *units)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
