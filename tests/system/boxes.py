@@ -1,9 +1,11 @@
 """Boxes from Python: a booted Debian, and the upstreamd in it."""
 
 import json
+import os
+import re
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,6 +63,17 @@ class Box:
         done = self.run("sh", "-euc", script, "sh", *arguments, **options)
         assert done.returncode == 0, f"{script}\nended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def threads(self, pid):
+        """Ids, as this machine counts, of the threads of a process inside, by name."""
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        inside = os.readlink(f"/proc/{init}/ns/pid")
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                numbers = re.search(r"^NSpid:(.*)$", (process / "status").read_text(), re.M)[1].split()
+                if numbers[-1] == str(pid) and os.readlink(process / "ns/pid") == inside:
+                    return {(task / "comm").read_text().strip(): int(task.name) for task in (process / "task").iterdir()}
+        raise AssertionError(f"there is no process {pid} in {self.name}")
 
     def start(self, *command, **options):
         """Starts it inside; ends with the box at the latest."""
