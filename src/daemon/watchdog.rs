@@ -105,3 +105,57 @@ fn ask(worker: &WorkerHandle) -> (&WorkerHandle, oneshot::Receiver<()>) {
     worker.order(Order::Answer(answer));
     (worker, answered)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use slog::{Discard, o};
+    use tokio::runtime;
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_millis(20);
+
+    /// Whether signs of life go on for several periods, with these workers and an
+    /// acceptor that ends at once or never.
+    fn goes_on(workers: Vec<WorkerHandle>, acceptor_ends: bool, draining: bool) -> bool {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let task = match acceptor_ends {
+                true => spawn_local(async {}),
+                false => spawn_local(pending()),
+            };
+            yield_now().await;
+            let log = Logger::root(Discard, o!());
+            let watchdog = Watchdog {
+                workers: workers.into(),
+                acceptors: vec![Acceptor {
+                    name: "upstreamd".to_owned(),
+                    task,
+                }],
+                draining: watch::channel(draining).1,
+                notify: Notify::new(log.clone()),
+                log,
+            };
+            timeout(10 * WITHIN, watchdog.run(WITHIN)).await.is_err()
+        })
+    }
+
+    #[test]
+    fn what_has_died_is_not_answered_for() {
+        assert!(goes_on(Vec::new(), false, false));
+        assert!(!goes_on(vec![WorkerHandle::dead("worker-0")], false, false));
+        assert!(!goes_on(Vec::new(), true, false));
+    }
+
+    #[test]
+    fn acceptors_end_with_a_drain_and_signs_of_life_go_on() {
+        assert!(goes_on(Vec::new(), true, true));
+    }
+}

@@ -2,18 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slog::{Logger, debug};
-use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
+
+mod handle;
+
+pub use handle::WorkerHandle;
 
 use super::connection;
 use super::socket::Accepted;
@@ -21,9 +22,6 @@ use crate::proxy::{Engine, Snapshot, Wire};
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// Names that a worker resolves at the same time; more wait, within `connect_timeout`.
-const MAX_LOOKUPS: usize = 16;
 
 /// What the daemon asks of a worker.
 #[derive(Debug)]
@@ -47,16 +45,6 @@ pub enum Order {
     Answer(oneshot::Sender<()>),
 }
 
-/// A running worker, seen from outside.
-pub struct WorkerHandle {
-    /// What its thread is called.
-    pub name: String,
-    orders: mpsc::UnboundedSender<Order>,
-    load: Arc<Load>,
-    /// Whether it owes the watchdog an answer for too long.
-    silent: AtomicBool,
-}
-
 #[derive(Default)]
 struct Load {
     connections: AtomicUsize,
@@ -74,94 +62,19 @@ pub struct Worker {
     aborting: Cell<bool>,
 }
 
-impl WorkerHandle {
-    /// Starts the thread of worker `number`.
-    ///
-    /// # Errors
-    /// No thread or no runtime can be had.
-    pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::default());
-        // Only getaddrinfo(3) runs on threads beside; a slow name server must not
-        // make hundreds of them.
-        let runtime = runtime::Builder::new_current_thread()
-            .max_blocking_threads(MAX_LOOKUPS)
-            .enable_io()
-            .enable_time()
-            .build()?;
-        let seen = Arc::clone(&load);
-        let name = format!("worker-{number}");
-        thread::Builder::new().name(name.clone()).spawn(move || {
-            let worker = Rc::new(Worker {
-                engine: RefCell::new(Rc::new(Engine::new(snapshot))),
-                log,
-                load: seen,
-                wires: RefCell::default(),
-                next: Cell::new(0),
-                draining: Cell::new(false),
-                aborting: Cell::new(false),
-            });
-            LocalSet::new().block_on(&runtime, worker.run(inbox));
-        })?;
-        Ok(WorkerHandle {
-            name,
-            orders,
+impl Worker {
+    fn new(snapshot: Arc<Snapshot>, log: Logger, load: Arc<Load>) -> Rc<Self> {
+        Rc::new(Worker {
+            engine: RefCell::new(Rc::new(Engine::new(snapshot))),
+            log,
             load,
-            silent: AtomicBool::new(false),
+            wires: RefCell::default(),
+            next: Cell::new(0),
+            draining: Cell::new(false),
+            aborting: Cell::new(false),
         })
     }
 
-    /// The one that a new connection goes to: the one that has the fewest, among
-    /// those that live and answer.
-    pub(super) fn choose(workers: &[WorkerHandle]) -> &WorkerHandle {
-        workers
-            .iter()
-            .min_by_key(|worker| (worker.is_dead(), worker.is_silent(), worker.connections()))
-            .expect("there is at least one worker")
-    }
-
-    /// Sends an order. A worker whose thread has died takes none, and a connection
-    /// that it was to serve is closed.
-    pub fn order(&self, order: Order) {
-        if let Order::Serve { .. } = order {
-            // Counted here and not when it is served, so that a burst is spread.
-            self.load.connections.fetch_add(1, Ordering::Relaxed);
-        }
-        let _ = self.orders.send(order);
-    }
-
-    /// Whether its thread has died, which only a bug can bring about.
-    pub fn is_dead(&self) -> bool {
-        self.orders.is_closed()
-    }
-
-    /// Whether it was last found not to answer.
-    pub fn is_silent(&self) -> bool {
-        self.silent.load(Ordering::Relaxed)
-    }
-
-    /// Notes whether it answers. One that does not gets new connections only if
-    /// no other does.
-    pub fn set_silent(&self, silent: bool) {
-        self.silent.store(silent, Ordering::Relaxed);
-    }
-
-    /// Connections that it has or will have.
-    pub fn connections(&self) -> usize {
-        if self.is_dead() {
-            // Closed with its thread, whatever was still in the queue.
-            return 0;
-        }
-        self.load.connections.load(Ordering::Relaxed)
-    }
-
-    /// Requests that it runs.
-    pub fn requests(&self) -> usize {
-        self.load.requests.load(Ordering::Relaxed)
-    }
-}
-
-impl Worker {
     /// What new requests are forwarded with.
     pub(super) fn engine(&self) -> Rc<Engine> {
         Rc::clone(&self.engine.borrow())
@@ -265,43 +178,5 @@ impl Drop for Seat {
             wire.ended();
         }
         self.worker.load.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Has `connections`, and takes orders as long as what it comes with lives.
-    fn worker(connections: usize) -> (WorkerHandle, mpsc::UnboundedReceiver<Order>) {
-        let (orders, inbox) = mpsc::unbounded_channel();
-        let worker = WorkerHandle {
-            name: format!("with {connections}"),
-            orders,
-            load: Arc::default(),
-            silent: AtomicBool::new(false),
-        };
-        worker
-            .load
-            .connections
-            .store(connections, Ordering::Relaxed);
-        (worker, inbox)
-    }
-
-    #[test]
-    fn a_worker_that_is_dead_or_silent_gets_no_connection_that_another_can_take() {
-        let (workers, mut inboxes): (Vec<_>, Vec<_>) = (0..3).map(worker).unzip();
-        assert_eq!(WorkerHandle::choose(&workers).connections(), 0);
-        workers[0].set_silent(true);
-        assert_eq!(WorkerHandle::choose(&workers).connections(), 1);
-        inboxes.remove(1);
-        assert_eq!(WorkerHandle::choose(&workers).connections(), 2);
-        // One that does not answer is better than one that never will.
-        workers[2].set_silent(true);
-        inboxes.remove(0);
-        assert_eq!(WorkerHandle::choose(&workers).connections(), 2);
-        // Nothing waits for the connections of the dead.
-        assert!(workers[0].is_dead());
-        assert_eq!(workers[1].connections(), 0);
     }
 }

@@ -42,7 +42,7 @@ fn reload_says_nothing_of_a_good_configuration_and_all_of_a_bad_one() {
     let daemon = serving(&upstream);
     let socket = daemon.directory().join("admin.sock");
     assert_eq!(reload(&socket), (0, String::new(), String::new()));
-    assert_eq!(daemon.events_named("reloaded").len(), 1);
+    daemon.wait_event("reloaded");
 
     daemon.rewrite_config("[server]\nlisten = 7\nworkers = \"many\"\n");
     let (exit, out, err) = reload(&socket);
