@@ -19,13 +19,22 @@ _upstreamd() {
         --at) :; return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --version --help' -- "$word")
-    elif [[ " ${COMP_WORDS[*]:0:COMP_CWORD} " == *' check '* ]]; then
-        compopt -o filenames
-        mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    elif [[ ! " ${COMP_WORDS[*]:0:COMP_CWORD} " =~ ' '(check|reload|health)' ' ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check reload health' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --plain --no-restart --version --help' -- "$word")
+        return
     fi
+    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *' check ')
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        *' key ') mapfile -t COMPREPLY < <(compgen -W 'set list remove' -- "$word") ;;
+        *' check '*) ;;
+        *' reload '*) ;;
+        *' health '*) ;;
+        *' key set '*) ;;
+        *' key list '*) ;;
+        *' key remove '*) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health key' -- "$word") ;;
+    esac
 }
 
 complete -F _upstreamd upstreamd

@@ -15,10 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
 
-use crate::cli::ExitCode;
+use crate::cli::{ExitCode, Failed};
 use crate::config::checked::ListenAddress;
 use crate::config::{self, Environment, Overrides};
-use crate::daemon::Failed;
 
 /// Where upstreamd-admin.socket listens.
 const ADMIN_SOCKET: &str = "/run/upstreamd/admin.sock";

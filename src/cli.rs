@@ -1,7 +1,8 @@
 //! Subcommands and flags: from the words of a command line to what is asked for.
 //!
-//! One table, [`flags`], says which flags there are; parsing and [`help`] are
-//! both made from it. Prints nothing and exits nowhere: `main` does.
+//! Two tables say what there is, [`Verb`] the subcommands and [`flags`] the
+//! flags; parsing and [`help`] are both made from them. Prints nothing and exits
+//! nowhere: `main` does.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,17 +11,21 @@ use std::path::PathBuf;
 use lexopt::Arg;
 
 use crate::config::checked::ListenAddress;
-use crate::config::{Overrides, Wrong, nearest};
+use crate::config::{Name, Overrides, Text, Wrong, nearest};
 
 mod exit_code;
 mod flag;
+mod given;
 mod help;
+mod verb;
 
-pub use exit_code::ExitCode;
-pub use flag::{Flag, Verb, flags};
+pub use exit_code::{ExitCode, Failed};
+pub use flag::{Flag, flags};
 pub use help::{help, version};
+pub use verb::{Argument, Verb};
 
-use flag::{Effect, Said, Switch};
+use flag::Effect;
+use given::Given;
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,18 +34,50 @@ pub enum Command {
     Run(Overrides),
     /// `upstreamd check [FILE]`: check the configuration and exit.
     Check(Overrides),
+    /// `--print-config`: print the checked configuration and exit.
+    PrintConfig(Overrides),
     /// `upstreamd reload`: have the daemon reload, by the admin socket at this
     /// path, or where the unit has it.
     Reload(Option<PathBuf>),
     /// `upstreamd health`: ask at this address, or at the first one that is
     /// configured, whether the daemon serves.
     Health(Overrides, Option<ListenAddress>),
-    /// `--print-config`: print the checked configuration and exit.
-    PrintConfig(Overrides),
+    /// `upstreamd key ...`: the keys beside the configuration.
+    Key(KeyCommand),
     /// `--version`: print [`version`] and exit.
     Version,
     /// `--help`: print [`help`] and exit.
     Help,
+}
+
+/// `upstreamd key ...`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCommand {
+    /// What to do.
+    pub verb: KeyVerb,
+    /// Which configuration the keys are beside of.
+    pub overrides: Overrides,
+    /// Whether the service may be restarted, so that it takes up the change.
+    pub restart: bool,
+}
+
+/// What to do with keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyVerb {
+    /// `set NAME`: store a key.
+    Set {
+        /// The key's name.
+        name: Name,
+        /// Not encrypted, even where it could be.
+        plain: bool,
+    },
+    /// `list`: which there are.
+    List,
+    /// `remove NAME`: remove a stored key.
+    Remove {
+        /// The key's name.
+        name: Name,
+    },
 }
 
 /// A command line that asks for nothing that there is: [`ExitCode::Usage`].
@@ -60,11 +97,9 @@ pub struct UsageError {
 /// A word, flag or value that is not known, with the nearest one that is.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(words);
-    let mut said = Said::default();
-    let mut verb = None;
-    let mut file = None;
-    let mut print_config = false;
-    let mut given = Vec::new();
+    let mut given = Given::default();
+    let mut flags: Vec<&Flag> = Vec::new();
+    let mut words: Vec<OsString> = Vec::new();
     while let Some(word) = parser
         .next()
         .map_err(|error| unexpected(&error.to_string()))?
@@ -74,15 +109,14 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
             Arg::Short(letter) => flag::short(letter)
                 .ok_or_else(|| usage(format!("there is no flag -{letter}"), String::new()))?,
             Arg::Value(word) => {
-                positional(word, &mut verb, &mut file)?;
+                words.push(word);
                 continue;
             }
         };
-        given.push(flag);
         match flag.effect {
-            Effect::Switch(Switch::Help) => return Ok(Command::Help),
-            Effect::Switch(Switch::Version) => return Ok(Command::Version),
-            Effect::Switch(Switch::PrintConfig) => print_config = true,
+            Effect::Help => return Ok(Command::Help),
+            Effect::Version => return Ok(Command::Version),
+            Effect::Switch(set) => set(&mut given),
             Effect::Value { name, set, .. } => {
                 let missing = || {
                     usage(
@@ -91,7 +125,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
                     )
                 };
                 let value = parser.value().map_err(|_| missing())?;
-                set(&mut said, value).map_err(|(wrong, expected)| {
+                set(&mut given, value).map_err(|(wrong, expected)| {
                     let message = format!(
                         "--{}: found {}, expected {expected}",
                         flag.long, wrong.found
@@ -100,36 +134,113 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
                 })?;
             }
         }
+        flags.push(flag);
     }
-    let verb = verb.unwrap_or(Verb::Run);
-    if let Some(flag) = given.into_iter().find(|flag| !flag.verbs.contains(&verb)) {
-        let message = format!("--{} does not go with `{}`", flag.long, verb.command());
-        let verbs: Vec<_> = flag.verbs.iter().map(|verb| verb.command()).collect();
-        return Err(usage(
-            message,
-            format!("it goes with `{}`", verbs.join("`, `")),
-        ));
+    let (verb, argument) = verb_and_argument(words)?;
+    if let Some(flag) = flags.iter().find(|flag| !flag.verbs.contains(&verb)) {
+        return Err(out_of_place(flag, verb));
     }
-    let Said {
+    command(verb, argument, given)
+}
+
+/// The subcommand that `words` begin with, and the one word that may be left.
+fn verb_and_argument(words: Vec<OsString>) -> Result<(Verb, Option<OsString>), UsageError> {
+    let begins = |verb: &&Verb| {
+        let known = verb.words();
+        known.len() <= words.len() && known.iter().zip(&words).all(|(known, word)| word == known)
+    };
+    let verb = Verb::ALL
+        .iter()
+        .filter(begins)
+        .max_by_key(|verb| verb.words().len());
+    let verb = *verb.expect("no words begin all words");
+    let mut rest = words.into_iter().skip(verb.words().len());
+    let Some(first) = rest.next() else {
+        return match verb.argument() {
+            Some(Argument {
+                name,
+                is_required: true,
+            }) => {
+                let message = format!("`upstreamd {}` needs a {name}", verb.shown());
+                let help = format!("write `upstreamd {} {name}`", verb.shown());
+                Err(usage(message, help))
+            }
+            _ => Ok((verb, None)),
+        };
+    };
+    let second = rest.next();
+    if verb == Verb::Run {
+        return Err(no_subcommand(&first, second.as_deref()));
+    }
+    let help = match verb.argument() {
+        Some(Argument { name, .. }) => format!("`upstreamd {}` takes one {name}", verb.shown()),
+        None => format!("`upstreamd {}` takes none", verb.shown()),
+    };
+    match (verb.argument(), second) {
+        (Some(_), None) => Ok((verb, Some(first))),
+        (Some(_), Some(word)) => Err(too_many(&word, help)),
+        (None, _) => Err(too_many(&first, help)),
+    }
+}
+
+fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Command, UsageError> {
+    let Given {
         mut overrides,
+        print_config,
         admin,
         at,
-    } = said;
-    if let Some(file) = file
-        && let Some(other) = overrides.file.replace(file)
-    {
-        let message = format!("two files to check: {} and another one", other.display());
-        return Err(usage(
-            message,
-            "name it once: `upstreamd check FILE`".to_owned(),
-        ));
-    }
+        plain,
+        no_restart,
+    } = given;
+    let key = |verb, overrides| {
+        Command::Key(KeyCommand {
+            verb,
+            overrides,
+            restart: !no_restart,
+        })
+    };
+    let name = |argument: Option<OsString>| {
+        let text = argument
+            .unwrap_or_default()
+            .into_string()
+            .unwrap_or_default();
+        Name::from_text(&text).map_err(|wrong| {
+            let message = format!("found {}, expected {}", wrong.found, Name::EXPECTED);
+            usage(
+                message,
+                "the key itself is read from standard input".to_owned(),
+            )
+        })
+    };
     Ok(match verb {
         Verb::Run if print_config => Command::PrintConfig(overrides),
         Verb::Run => Command::Run(overrides),
-        Verb::Check => Command::Check(overrides),
+        Verb::Check => {
+            if let Some(file) = argument
+                && let Some(other) = overrides.file.replace(file.into())
+            {
+                let message = format!("two files to check: {} and another one", other.display());
+                let help = "name it once: `upstreamd check FILE`".to_owned();
+                return Err(usage(message, help));
+            }
+            Command::Check(overrides)
+        }
         Verb::Reload => Command::Reload(admin),
         Verb::Health => Command::Health(overrides, at),
+        Verb::KeySet => key(
+            KeyVerb::Set {
+                name: name(argument)?,
+                plain,
+            },
+            overrides,
+        ),
+        Verb::KeyList => key(KeyVerb::List, overrides),
+        Verb::KeyRemove => key(
+            KeyVerb::Remove {
+                name: name(argument)?,
+            },
+            overrides,
+        ),
     })
 }
 
@@ -145,40 +256,56 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-fn positional(
-    word: OsString,
-    verb: &mut Option<Verb>,
-    file: &mut Option<PathBuf>,
-) -> Result<(), UsageError> {
-    match verb {
-        None => *verb = Some(subcommand(&word)?),
-        Some(Verb::Check) if file.is_none() => *file = Some(word.into()),
-        Some(verb) => {
-            let message = format!("{} is one word too many", shown(&word));
-            let takes = match verb {
-                Verb::Check => "one file",
-                _ => "none",
-            };
-            return Err(usage(
-                message,
-                format!("`{}` takes {takes}", verb.command()),
-            ));
-        }
-    }
-    Ok(())
+/// What to say of a first word that begins no subcommand.
+fn no_subcommand(first: &OsStr, second: Option<&OsStr>) -> UsageError {
+    let first_text = first.to_string_lossy();
+    let known: Vec<String> = Verb::ALL.iter().map(|verb| verb.shown()).collect();
+    let known = || {
+        known
+            .iter()
+            .map(String::as_str)
+            .filter(|known| !known.is_empty())
+    };
+    let both = second.map(|second| format!("{first_text} {}", second.to_string_lossy()));
+    let meant = both.and_then(|both| nearest(&both, known()));
+    let forms: Vec<_> = known()
+        .filter(|known| known.split(' ').next() == Some(&first_text))
+        .map(|known| format!("`upstreamd {known}`"))
+        .collect();
+    let help = if let Some(known) = meant.or_else(|| nearest(&first_text, known())) {
+        format!("did you mean `upstreamd {known}`?")
+    } else if !forms.is_empty() {
+        format!("there are {}", forms.join(", "))
+    } else if first_text == "run" {
+        "`upstreamd` alone runs it".to_owned()
+    } else {
+        "a configuration file goes behind --config".to_owned()
+    };
+    usage(format!("there is no subcommand {}", shown(first)), help)
 }
 
-fn subcommand(word: &OsStr) -> Result<Verb, UsageError> {
-    let text = word.to_string_lossy();
-    Verb::of(&text).ok_or_else(|| {
-        let known = Verb::ALL.into_iter().filter_map(Verb::word);
-        let help = match nearest(&text, known) {
-            Some(known) => format!("did you mean `upstreamd {known}`?"),
-            None if text == "run" => "`upstreamd` alone runs it".to_owned(),
-            None => "a configuration file goes behind --config".to_owned(),
-        };
-        usage(format!("there is no subcommand {}", shown(word)), help)
-    })
+fn too_many(word: &OsStr, help: String) -> UsageError {
+    usage(format!("{} is one word too many", shown(word)), help)
+}
+
+fn out_of_place(flag: &Flag, verb: Verb) -> UsageError {
+    let message = match verb {
+        Verb::Run => format!("--{} needs a subcommand", flag.long),
+        _ => format!(
+            "--{} does not go with `upstreamd {}`",
+            flag.long,
+            verb.shown()
+        ),
+    };
+    let with: Vec<_> = flag
+        .verbs
+        .iter()
+        .map(|verb| match verb {
+            Verb::Run => "`upstreamd` alone".to_owned(),
+            _ => format!("`upstreamd {}`", verb.shown()),
+        })
+        .collect();
+    usage(message, format!("it goes with {}", with.join(", ")))
 }
 
 fn unknown_flag(name: &str) -> UsageError {

@@ -5,6 +5,7 @@
 //!
 //! - [`cli`] and [`config`]: what the operator wrote becomes what the daemon
 //!   runs on;
+//! - [`keys`]: the files that keys lie in, for `upstreamd key`;
 //! - [`systemd`]: sockets come from there, and it is told how we are;
 //! - [`daemon`]: start-up order, signals, reload, drain;
 //! - [`inbound`]: accept, connection, client authentication, limits;
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod inbound;
+pub mod keys;
 pub mod proxy;
 pub mod systemd;
 pub mod telemetry;

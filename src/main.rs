@@ -4,10 +4,9 @@ use std::io::{self, Write};
 use std::panic;
 use std::process;
 
-use upstreamd::ask;
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
-use upstreamd::daemon;
+use upstreamd::{ask, daemon, keys};
 
 fn main() -> process::ExitCode {
     // On this thread a panic ends the program; elsewhere it ends one connection.
@@ -38,6 +37,10 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Health(overrides, at) => match ask::health(&overrides, &environment, at) {
             Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Key(command) => match keys::run(command, &environment) {
+            Ok(said) => say(&said),
             Err(failed) => complain(failed.exit, &failed.message),
         },
         Command::Run(overrides) => match daemon::run(overrides, environment) {

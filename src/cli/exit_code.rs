@@ -18,6 +18,25 @@ pub enum ExitCode {
     Configuration = 78,
 }
 
+/// Why what was asked for was not done.
+#[derive(Debug)]
+pub struct Failed {
+    /// What to exit with.
+    pub exit: ExitCode,
+    /// What to tell the operator.
+    pub message: String,
+}
+
+impl Failed {
+    /// With what is to be said.
+    pub fn new(exit: ExitCode, message: impl ToString) -> Failed {
+        Failed {
+            exit,
+            message: message.to_string(),
+        }
+    }
+}
+
 impl ExitCode {
     /// Every one with what `--help` and the manual say about it.
     pub const ALL: [(ExitCode, &'static str); 5] = [

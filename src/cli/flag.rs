@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::checked::ListenAddress;
-use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Overrides, Text, Wrong};
+use super::Verb;
+use super::given::Given;
+use crate::config::{FORMAT_WORDS, LEVEL_WORDS, Text, Wrong};
 
 /// A flag: all that parsing, help, the manual and shells know about it.
 #[derive(Debug, Clone, Copy)]
@@ -20,75 +21,15 @@ pub struct Flag {
     pub(super) effect: Effect,
 }
 
-/// What upstreamd is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Serve: no subcommand.
-    Run,
-    /// `check`
-    Check,
-    /// `reload`
-    Reload,
-    /// `health`
-    Health,
-}
-
-impl Verb {
-    /// Every one, in the order of the help.
-    pub const ALL: [Verb; 4] = [Verb::Run, Verb::Check, Verb::Reload, Verb::Health];
-
-    /// The word for it; None for serving, which needs none.
-    #[must_use]
-    pub fn word(self) -> Option<&'static str> {
-        match self {
-            Verb::Run => None,
-            Verb::Check => Some("check"),
-            Verb::Reload => Some("reload"),
-            Verb::Health => Some("health"),
-        }
-    }
-
-    /// What it does, in a line of help.
-    #[must_use]
-    pub fn help(self) -> &'static str {
-        match self {
-            Verb::Run => "serve until SIGTERM; reload on SIGHUP",
-            Verb::Check => "check the configuration, and exit",
-            Verb::Reload => "have the running daemon reload",
-            Verb::Health => "ask whether the daemon serves",
-        }
-    }
-
-    /// The subcommand that this word names.
-    pub(super) fn of(word: &str) -> Option<Verb> {
-        let mut all = Verb::ALL.into_iter();
-        all.find(|verb| verb.word() == Some(word))
-    }
-
-    /// How it is called.
-    pub(super) fn command(self) -> String {
-        match self.word() {
-            None => "upstreamd".to_owned(),
-            Some(word) => format!("upstreamd {word}"),
-        }
-    }
-}
-
-/// What flags said.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    pub(super) overrides: Overrides,
-    /// `--admin`
-    pub(super) admin: Option<PathBuf>,
-    /// `--at`
-    pub(super) at: Option<ListenAddress>,
-}
-
 /// What a flag does to what is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Effect {
-    /// It asks for something else.
-    Switch(Switch),
+    /// `--help`: it asks for the help, whatever else there is.
+    Help,
+    /// `--version`, likewise.
+    Version,
+    /// It takes no value.
+    Switch(fn(&mut Given)),
     /// It takes a value.
     Value {
         /// How help calls the value.
@@ -98,20 +39,12 @@ pub(super) enum Effect {
         /// The words that it can be; none where it is free.
         choices: &'static [&'static str],
         /// Puts the value in.
-        set: fn(&mut Said, OsString) -> Result<(), Refusal>,
+        set: fn(&mut Given, OsString) -> Result<(), Refusal>,
     },
 }
 
 /// What was found, and what was expected.
 pub(super) type Refusal = (Wrong, &'static str);
-
-/// A flag without a value.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Switch {
-    Help,
-    Version,
-    PrintConfig,
-}
 
 /// Every flag, in the order of the help.
 #[must_use]
@@ -119,22 +52,28 @@ pub fn flags() -> &'static [Flag] {
     &FLAGS
 }
 
-/// Those that read the configuration whole.
+/// Those that read the configuration.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
-const ALL: &[Verb] = &Verb::ALL;
 
-static FLAGS: [Flag; 10] = [
+static FLAGS: [Flag; 12] = [
     Flag {
         long: "config",
         short: Some('c'),
         help: "the configuration file",
-        verbs: &[Verb::Run, Verb::Check, Verb::Health],
+        verbs: &[
+            Verb::Run,
+            Verb::Check,
+            Verb::Health,
+            Verb::KeySet,
+            Verb::KeyList,
+            Verb::KeyRemove,
+        ],
         effect: Effect::Value {
             name: "FILE",
             repeatable: false,
             choices: &[],
-            set: |said, value| {
-                said.overrides.file = Some(value.into());
+            set: |given, value| {
+                given.overrides.file = Some(value.into());
                 Ok(())
             },
         },
@@ -148,7 +87,7 @@ static FLAGS: [Flag; 10] = [
             name: "ADDRESS",
             repeatable: true,
             choices: &[],
-            set: |said, value| read(value).map(|value| said.overrides.listen.push(value)),
+            set: |given, value| read(value).map(|value| given.overrides.listen.push(value)),
         },
     },
     Flag {
@@ -160,7 +99,7 @@ static FLAGS: [Flag; 10] = [
             name: "URL",
             repeatable: false,
             choices: &[],
-            set: |said, value| read(value).map(|value| said.overrides.base_url = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.base_url = Some(value)),
         },
     },
     Flag {
@@ -172,7 +111,7 @@ static FLAGS: [Flag; 10] = [
             name: "FORMAT",
             repeatable: false,
             choices: &FORMAT_WORDS,
-            set: |said, value| read(value).map(|value| said.overrides.log_format = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.log_format = Some(value)),
         },
     },
     Flag {
@@ -184,7 +123,7 @@ static FLAGS: [Flag; 10] = [
             name: "LEVEL",
             repeatable: false,
             choices: &LEVEL_WORDS,
-            set: |said, value| read(value).map(|value| said.overrides.log_level = Some(value)),
+            set: |given, value| read(value).map(|value| given.overrides.log_level = Some(value)),
         },
     },
     Flag {
@@ -192,7 +131,7 @@ static FLAGS: [Flag; 10] = [
         short: None,
         help: "print the checked configuration as TOML, secrets\nmasked, and exit",
         verbs: &[Verb::Run],
-        effect: Effect::Switch(Switch::PrintConfig),
+        effect: Effect::Switch(|given| given.print_config = true),
     },
     Flag {
         long: "admin",
@@ -203,10 +142,10 @@ static FLAGS: [Flag; 10] = [
             name: "PATH",
             repeatable: false,
             choices: &[],
-            set: |said, value| {
+            set: |given, value| {
                 // As the configuration writes it, too.
                 let path = value.to_str().and_then(|text| text.strip_prefix("unix:"));
-                said.admin = Some(path.map_or_else(|| value.clone().into(), PathBuf::from));
+                given.admin = Some(path.map_or_else(|| value.clone().into(), PathBuf::from));
                 Ok(())
             },
         },
@@ -220,22 +159,36 @@ static FLAGS: [Flag; 10] = [
             name: "ADDRESS",
             repeatable: false,
             choices: &[],
-            set: |said, value| read(value).map(|value| said.at = Some(value)),
+            set: |given, value| read(value).map(|value| given.at = Some(value)),
         },
+    },
+    Flag {
+        long: "plain",
+        short: None,
+        help: "store the key as it is, not encrypted",
+        verbs: &[Verb::KeySet],
+        effect: Effect::Switch(|given| given.plain = true),
+    },
+    Flag {
+        long: "no-restart",
+        short: None,
+        help: "leave it to you to restart the service, which\nuses the keys that it was started with",
+        verbs: &[Verb::KeySet, Verb::KeyRemove],
+        effect: Effect::Switch(|given| given.no_restart = true),
     },
     Flag {
         long: "version",
         short: Some('V'),
         help: "print the version and exit",
-        verbs: ALL,
-        effect: Effect::Switch(Switch::Version),
+        verbs: &Verb::ALL,
+        effect: Effect::Version,
     },
     Flag {
         long: "help",
         short: Some('h'),
         help: "print this help and exit",
-        verbs: ALL,
-        effect: Effect::Switch(Switch::Help),
+        verbs: &Verb::ALL,
+        effect: Effect::Help,
     },
 ];
 
@@ -245,7 +198,7 @@ impl Flag {
     pub fn value_name(&self) -> Option<&'static str> {
         match self.effect {
             Effect::Value { name, .. } => Some(name),
-            Effect::Switch(_) => None,
+            _ => None,
         }
     }
 
@@ -254,7 +207,7 @@ impl Flag {
     pub fn choices(&self) -> &'static [&'static str] {
         match self.effect {
             Effect::Value { choices, .. } => choices,
-            Effect::Switch(_) => &[],
+            _ => &[],
         }
     }
 

@@ -2,18 +2,17 @@
 
 use std::fmt::Write;
 
-use super::{ExitCode, Flag, flags};
+use super::{ExitCode, Flag, Verb, flags};
 
 /// Where the help texts of flags begin. All lines end by column 80.
 const TEXT_COLUMN: usize = 28;
+/// The width of a subcommand with its argument.
+const USAGE_COLUMN: usize = 35;
 
 const HEAD: &str = "\
 upstreamd: the last hop between OpenAI-API clients and their upstream
 
-Usage: upstreamd [FLAGS]                 serve until SIGTERM; reload on SIGHUP
-       upstreamd check [FILE] [FLAGS]    check the configuration, and exit
-       upstreamd reload [FLAGS]          have the running daemon reload
-       upstreamd health [FLAGS]          ask whether the daemon serves
+Usage:
 ";
 
 const ENVIRONMENT: &str = "
@@ -30,7 +29,9 @@ Environment, which stands above the file and below flags:
 Files:
   /etc/upstreamd/upstreamd.toml    the configuration, if no other is named
   $CREDENTIALS_DIRECTORY/NAME      the key called NAME, from systemd
-  keys/NAME                        the same beside the configuration, mode 0600
+  keys/NAME                        the same beside the configuration, mode 0600;
+                                   systemd loads it as root
+  keys.encrypted/NAME              the same, encrypted; only systemd reads it
 
 Exit codes:
 ";
@@ -38,18 +39,23 @@ Exit codes:
 const EXAMPLES: &str = "
 Examples:
   OPENAI_BASE_URL=https://api.openai.com/v1 OPENAI_API_KEY=... upstreamd
-  upstreamd check /etc/upstreamd/upstreamd.toml && systemctl reload upstreamd
+  upstreamd key set openai < key.txt
+  upstreamd check && systemctl reload upstreamd
 ";
 
 /// What `--help` prints.
 #[must_use]
 pub fn help() -> String {
-    let mut text = format!("{HEAD}\nFlags:\n");
+    let mut text = HEAD.to_owned();
+    // A String takes everything.
+    for verb in Verb::ALL {
+        let _ = writeln!(text, "  {:<USAGE_COLUMN$}{}", usage(verb), verb.help());
+    }
+    text.push_str("\nFlags:\n");
     for flag in flags() {
         let name = name(flag);
         let mut lines = flag.help.lines();
         let first = lines.next().unwrap_or_default();
-        // A String takes everything.
         let _ = writeln!(text, "{name:<TEXT_COLUMN$}{first}");
         for line in lines {
             let _ = writeln!(text, "{:TEXT_COLUMN$}{line}", "");
@@ -67,6 +73,18 @@ pub fn help() -> String {
 #[must_use]
 pub fn version() -> String {
     format!("upstreamd {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// A subcommand as one writes it: `upstreamd check [FILE] [FLAGS]`.
+fn usage(verb: Verb) -> String {
+    let mut words = vec!["upstreamd".to_owned()];
+    words.extend(verb.words().iter().map(ToString::to_string));
+    words.extend(verb.argument().map(|argument| match argument.is_required {
+        true => argument.name.to_owned(),
+        false => format!("[{}]", argument.name),
+    }));
+    words.push("[FLAGS]".to_owned());
+    words.join(" ")
 }
 
 fn name(flag: &Flag) -> String {

@@ -45,6 +45,57 @@ fn check_takes_its_file_either_way() {
 }
 
 #[test]
+fn keys_are_set_listed_and_removed() {
+    let Ok(Command::Key(command)) = asked("key set client.a --plain -c /e/f") else {
+        panic!()
+    };
+    assert!(command.restart && command.overrides.file == Some("/e/f".into()));
+    assert!(
+        matches!(command.verb, KeyVerb::Set { name, plain: true } if name.as_str() == "client.a")
+    );
+    let Ok(Command::Key(command)) = asked("key --no-restart remove a") else {
+        panic!()
+    };
+    assert!(!command.restart && matches!(command.verb, KeyVerb::Remove { .. }));
+    assert!(matches!(
+        asked("key list"),
+        Ok(Command::Key(KeyCommand {
+            verb: KeyVerb::List,
+            ..
+        }))
+    ));
+}
+
+#[test]
+fn a_key_that_is_given_in_place_of_its_name_is_not_shown() {
+    for line in [
+        "key set sk-proj/hunter2",
+        "key set a sk-hunter2hunter2",
+        "key list sk-hunter2hunter2",
+    ] {
+        let said = refused(line);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn half_a_subcommand_is_answered_with_the_whole_ones() {
+    assert!(
+        refused("key").contains(
+            "there are `upstreamd key set`, `upstreamd key list`, `upstreamd key remove`"
+        )
+    );
+    assert!(refused("key get a").contains("did you mean `upstreamd key set`?"));
+    assert!(refused("key lits").contains("did you mean `upstreamd key list`?"));
+    assert!(refused("key set").contains("`upstreamd key set` needs a NAME"));
+    assert!(
+        refused("key set a --listen 127.0.0.1:1")
+            .contains("--listen does not go with `upstreamd key set`")
+    );
+    assert!(refused("--plain").contains("it goes with `upstreamd key set`"));
+}
+
+#[test]
 fn what_a_running_daemon_is_asked_says_where_it_is() {
     assert_eq!(asked("reload"), Ok(Command::Reload(None)));
     for line in ["reload --admin /a.sock", "reload --admin=unix:/a.sock"] {
@@ -64,16 +115,16 @@ fn what_a_running_daemon_is_asked_says_where_it_is() {
 fn a_flag_of_another_subcommand_is_refused_with_its_own() {
     assert!(refused("--at 127.0.0.1:1").contains("it goes with `upstreamd health`"));
     assert!(refused("reload -c f").contains("--config does not go with `upstreamd reload`"));
-    assert!(refused("check --print-config").contains("it goes with `upstreamd`"));
+    assert!(refused("check --print-config").contains("it goes with `upstreamd` alone"));
 }
 
 #[test]
 fn help_has_every_subcommand() {
     let help = help();
     for verb in Verb::ALL {
-        let line = help.lines().find(|line| {
-            line.contains(&format!("{} [", verb.command())) && line.contains(verb.help())
-        });
+        let line = help
+            .lines()
+            .find(|line| line.contains(&verb.shown()) && line.contains(verb.help()));
         assert!(line.is_some(), "{verb:?}");
     }
 }
@@ -81,8 +132,12 @@ fn help_has_every_subcommand() {
 #[test]
 fn every_word_that_a_flag_offers_is_taken() {
     for flag in flags() {
+        let verb = flag.verbs[0].shown();
         for word in flag.choices() {
-            assert!(asked(&format!("--{} {word}", flag.long)).is_ok(), "{word}");
+            assert!(
+                asked(&format!("{verb} --{} {word}", flag.long)).is_ok(),
+                "{word}"
+            );
         }
     }
 }
@@ -121,6 +176,7 @@ fn a_bad_value_is_refused_with_what_was_expected() {
     ));
     assert!(refused("--listen").contains("--listen needs a value"));
     assert!(refused("--print-config=yes").contains("takes no value"));
+    assert!(refused("check --print-config").contains("does not go with"));
     let secret = refused("--base-url https://me:hunter2@host");
     assert!(!secret.contains("hunter2"), "{secret}");
 }

@@ -15,6 +15,8 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
+
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -24,8 +26,12 @@ pub struct Config {
     pub log: Log,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
-    /// Who may come in. Empty: everybody who can connect.
-    pub clients: Vec<Client>,
+    /// Who may come in, in the order of their names. Empty: everybody who can connect.
+    pub clients: Vec<Arc<Client>>,
+    /// Who of them may come in where.
+    pub listeners: Listeners,
+    /// Names of keys that could not be looked at: systemd alone can read them.
+    pub unread_keys: Vec<String>,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
 }
@@ -45,6 +51,8 @@ pub struct Server {
     pub max_connections: NonZeroUsize,
     /// How long running requests may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long they may go on after SIGUSR1, while another instance accepts.
+    pub handover_timeout: Duration,
     /// Bytes of a body that has to be read whole (JSON on a known endpoint).
     pub max_body: usize,
     /// Bytes of a request's head (request line and fields), 8 KiB to 1 MiB.
@@ -117,8 +125,11 @@ pub struct Upstream {
     pub name: String,
     /// Where it is.
     pub base_url: BaseUrl,
-    /// Its keys; the first is used. Empty: it needs none.
+    /// Its keys, those that were found; the first is used. Empty: it needs
+    /// none, or it has none yet.
     pub keys: Vec<Key>,
+    /// Names of its keys that were found nowhere.
+    pub missing_keys: Vec<String>,
     /// `User-Agent` sent in place of the client's. None: the client's passes.
     pub user_agent: Option<HeaderValue>,
     /// Extra fields, set over whatever the client sent.
@@ -137,6 +148,16 @@ pub struct Upstream {
     pub http2: bool,
     /// Certificates, for https.
     pub tls: Tls,
+}
+
+impl Upstream {
+    /// The key without which nothing can be sent: it is named, and found
+    /// nowhere, and there is no other.
+    #[must_use]
+    pub fn lacks_key(&self) -> Option<&str> {
+        let lacking = self.missing_keys.first().map(String::as_str);
+        lacking.filter(|_| self.keys.is_empty())
+    }
 }
 
 /// A parsed `base_url`: `http` or `https`, a host, perhaps a port and a path;
@@ -192,20 +213,5 @@ pub struct Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({} certificates, key hidden)", self.chain.len())
-    }
-}
-
-/// `[client.NAME]`: a program that may come in.
-#[derive(Clone)]
-pub struct Client {
-    /// The name in the configuration.
-    pub name: String,
-    /// SHA-256 of the bearer key it has to present.
-    pub key_sha256: [u8; 32],
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({}, key hidden)", self.name)
     }
 }

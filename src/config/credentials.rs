@@ -13,8 +13,12 @@ use super::environment::Environment;
 use super::name::Name;
 use super::secret::{self, Secret};
 
-/// Any right of the group or of others.
-const RIGHTS_OF_OTHERS: u32 = 0o077;
+/// Rights that nobody may have on a file in `keys`: any of the group or of others.
+const TOO_OPEN_FOR_KEYS: u32 = 0o077;
+
+/// Rights that nobody may have on a file in `clients`, where the group may
+/// read: whoever is to present the key can be a member.
+const TOO_OPEN_FOR_CLIENTS: u32 = 0o037;
 
 /// The places in which a secret can be.
 #[derive(Debug)]
@@ -23,7 +27,20 @@ pub(super) struct Credentials<'e> {
     systemd: Option<PathBuf>,
     /// `keys` beside the configuration file.
     keys: Option<PathBuf>,
+    /// `keys.encrypted` beside the configuration file.
+    sealed: Option<PathBuf>,
+    /// `clients` beside the configuration file.
+    clients: Option<PathBuf>,
     environment: &'e Environment,
+}
+
+/// Who presents a secret, and to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bearer {
+    /// upstreamd, to an upstream.
+    Upstream,
+    /// A client, to upstreamd.
+    Client,
 }
 
 /// Why there is no secret. Names files and variables, never a content.
@@ -31,6 +48,9 @@ pub(super) struct Credentials<'e> {
 pub(super) enum Missing {
     /// It is in none of these places.
     NotFound(Vec<String>),
+    /// It is in none of these places, but in this file as systemd's, which is
+    /// not the one who asks.
+    Sealed(PathBuf),
     /// It is there and can't be used: why, and what to do.
     Unusable(String, String),
 }
@@ -42,35 +62,42 @@ impl<'e> Credentials<'e> {
         Credentials {
             systemd: environment.path("CREDENTIALS_DIRECTORY"),
             keys: directory.map(|directory| directory.join("keys")),
+            sealed: directory.map(|directory| directory.join("keys.encrypted")),
+            clients: directory.map(|directory| directory.join("clients")),
             environment,
         }
     }
 
-    /// The secret called `name`.
+    /// The secret called `name`, for `bearer`.
     ///
     /// # Errors
     /// It isn't there, or it can't be used.
-    pub(super) fn find(&self, name: &Name) -> Result<Secret, Missing> {
+    pub(super) fn find(&self, name: &Name, bearer: Bearer) -> Result<Secret, Missing> {
         let mut looked_at = Vec::new();
         let systemd = self.systemd.iter().flat_map(|directory| {
             ["", "key_", "enc_"].map(|prefix| directory.join(format!("{prefix}{name}")))
         });
         // systemd guards its directory itself, with an ACL that looks like rights of a group.
-        let guarded = systemd.map(|path| (path, false));
-        let own = self
-            .keys
-            .iter()
-            .map(|directory| (directory.join(name.as_str()), true));
-        for (path, private) in guarded.chain(own) {
-            if let Some(content) = read(&path, private)? {
-                return Secret::new(&content).map_err(|reason| {
-                    Missing::Unusable(
-                        format!("{} can't be a key: {reason}", path.display()),
-                        "write the key and nothing else into that file".to_owned(),
-                    )
-                });
-            }
-            looked_at.push(path.display().to_string());
+        let guarded = systemd.map(|path| (path, 0));
+        let keys = self.keys.iter().map(|keys| (keys, TOO_OPEN_FOR_KEYS));
+        let clients = self.clients.iter().map(|keys| (keys, TOO_OPEN_FOR_CLIENTS));
+        let clients = clients.filter(|_| bearer == Bearer::Client);
+        let own = keys.chain(clients);
+        let own = own.map(|(directory, too_open)| (directory.join(name.as_str()), too_open));
+        for (path, too_open) in guarded.chain(own) {
+            let closed = match read(&path, too_open)? {
+                Looked::Found(content) => {
+                    return Secret::new(&content).map_err(|reason| {
+                        Missing::Unusable(
+                            format!("{} can't be a key: {reason}", path.display()),
+                            "write the key and nothing else into that file".to_owned(),
+                        )
+                    });
+                }
+                Looked::Absent => "",
+                Looked::Closed => " (this user may not look there)",
+            };
+            looked_at.push(format!("{}{closed}", path.display()));
         }
         let variable = variable_of(name);
         match self.environment.secret(&variable) {
@@ -85,7 +112,16 @@ impl<'e> Credentials<'e> {
             }
             None => looked_at.push(format!("the environment variable {variable}")),
         }
-        Err(Missing::NotFound(looked_at))
+        Err(match self.sealed(name) {
+            Some(path) => Missing::Sealed(path),
+            None => Missing::NotFound(looked_at),
+        })
+    }
+
+    /// The encrypted file of this name, if systemd would have handed it over.
+    fn sealed(&self, name: &Name) -> Option<PathBuf> {
+        let path = self.sealed.as_ref()?.join(name.as_str());
+        (self.systemd.is_none() && path.is_file()).then_some(path)
     }
 }
 
@@ -102,14 +138,24 @@ fn variable_of(name: &Name) -> String {
     format!("UPSTREAMD_KEY_{name}")
 }
 
-/// The content of a file, if it exists.
-fn read(path: &Path, private: bool) -> Result<Option<Vec<u8>>, Missing> {
+/// What came of looking into a file.
+enum Looked {
+    Found(Vec<u8>),
+    Absent,
+    /// Its directory is closed to this user, so that nobody knows: systemd's
+    /// own copy is the one that counts where only root may look.
+    Closed,
+}
+
+/// Looks into a file, on which nobody may have one of the rights `too_open`.
+fn read(path: &Path, too_open: u32) -> Result<Looked, Missing> {
     let unusable = |message: &str, help: &str| {
         Missing::Unusable(format!("{} {message}", path.display()), help.to_owned())
     };
     // Asked before it is opened: to open a FIFO waits for its writer.
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(Looked::Closed),
         Err(error) => return absent(path, &error),
     };
     if !metadata.is_file() {
@@ -127,9 +173,11 @@ fn read(path: &Path, private: bool) -> Result<Option<Vec<u8>>, Missing> {
         .metadata()
         .map(|metadata| metadata.permissions().mode() & 0o777);
     match mode {
-        Ok(mode) if private && mode & RIGHTS_OF_OTHERS != 0 => {
+        Ok(mode) if mode & too_open != 0 => {
             let message = format!("is open to other users (mode {mode:04o})");
-            return Err(unusable(&message, &format!("chmod 600 {}", path.display())));
+            let most = 0o600 | (0o040 & !too_open);
+            let help = format!("chmod {most:o} {}", path.display());
+            return Err(unusable(&message, &help));
         }
         Ok(_) => {}
         Err(error) => return absent(path, &error),
@@ -140,14 +188,14 @@ fn read(path: &Path, private: bool) -> Result<Option<Vec<u8>>, Missing> {
         .take(secret::LONGEST as u64 + 3)
         .read_to_end(&mut content)
     {
-        Ok(_) => Ok(Some(content)),
+        Ok(_) => Ok(Looked::Found(content)),
         Err(error) => absent(path, &error),
     }
 }
 
-fn absent(path: &Path, error: &std::io::Error) -> Result<Option<Vec<u8>>, Missing> {
+fn absent(path: &Path, error: &std::io::Error) -> Result<Looked, Missing> {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Looked::Absent),
         _ => Err(Missing::Unusable(
             format!("can't read {}: {error}", path.display()),
             "the user that upstreamd runs as has to be able to read it".to_owned(),

@@ -76,14 +76,9 @@ impl Environment {
         }
         let key = self.key("LITELLM_MASTER_KEY", "client.litellm.key", problems);
         if let Some(key) = key {
-            let place = key.place.clone();
-            written.clients.insert(
-                LITELLM.to_owned(),
-                Client {
-                    place,
-                    key: Some(key),
-                },
-            );
+            let client = written.clients.entry(LITELLM.to_owned());
+            let client = client.or_insert_with(|| Client::new(key.place.clone()));
+            client.key = Some(key);
         }
     }
 

@@ -10,13 +10,14 @@ use super::environment::Environment;
 use super::errors::Errors;
 use super::field::{self, FieldValue};
 use super::hiding;
+use super::listener::ListenerName;
 use super::name::Name;
 use super::overrides::Overrides;
 use super::place::{At, Place};
 use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::source::Source;
-use super::written::{Client, KeySource, Log, Server, Upstream, Written};
+use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
 
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
@@ -108,12 +109,18 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
     let mut root = Section::root(table.get_ref(), problems);
     root.take_table("server", |section| written.server = server(section));
     root.take_table("log", |section| written.log = log(section));
-    root.take_named("upstream", |name, place, section| {
+    root.take_named::<Name>("upstream", |name, place, section| {
         written.upstreams.insert(name, upstream(place, section));
     });
-    root.take_named("client", |name, place, section| {
-        let key = section.take::<Name>("key").map(named);
-        written.clients.insert(name, Client { place, key });
+    root.take_named::<Name>("client", |name, place, section| {
+        written.clients.insert(name, client(place, section));
+    });
+    root.take_named::<ListenerName>("listener", |name, _, section| {
+        let listener = Listener {
+            clients: section.take_all("clients"),
+            require_key: section.take("require_key"),
+        };
+        written.listeners.insert(name, listener);
     });
     root.finish();
     Ok(written)
@@ -159,6 +166,7 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         workers: section.take("workers"),
         max_connections: section.take("max_connections"),
         drain_timeout: section.take("drain_timeout"),
+        handover_timeout: section.take("handover_timeout"),
         max_body: section.take("max_body"),
         max_header: section.take("max_header"),
         header_timeout: section.take("header_timeout"),
@@ -198,6 +206,17 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
         upstream.tls.client_key = section.take("client_key");
     });
     upstream
+}
+
+fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
+    Client {
+        place,
+        key: section.take::<Name>("key").map(named),
+        user: section.take("user"),
+        uid: section.take("uid"),
+        group: section.take("group"),
+        gid: section.take("gid"),
+    }
 }
 
 fn named(name: At<Name>) -> At<KeySource> {

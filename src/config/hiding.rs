@@ -14,6 +14,7 @@ const HARMLESS: &[&str] = &[
     "workers",
     "max_connections",
     "drain_timeout",
+    "handover_timeout",
     "max_body",
     "max_header",
     "header_timeout",
@@ -33,6 +34,12 @@ const HARMLESS: &[&str] = &[
     "platform_roots",
     "client_cert",
     "client_key",
+    "user",
+    "uid",
+    "group",
+    "gid",
+    "clients",
+    "require_key",
 ];
 
 /// Keys whose values are names of secrets, and the tables in which they are.

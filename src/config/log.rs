@@ -73,7 +73,11 @@ const fn words<T, const N: usize>(choices: &[(&'static str, T); N]) -> [&'static
     words
 }
 
-fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, Wrong> {
+/// The choice that `text` is the word for.
+///
+/// # Errors
+/// None; with the word that was most likely meant.
+pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, Wrong> {
     if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
         return Ok(*choice);
     }

@@ -10,11 +10,13 @@
 
 use std::path::Path;
 
+mod accounts;
 mod base_url;
 mod check;
 pub mod checked;
 mod credentials;
 mod duration;
+mod entry;
 mod environment;
 mod errors;
 mod field;
@@ -22,6 +24,7 @@ mod file;
 mod hiding;
 mod limits;
 mod listen;
+mod listener;
 mod log;
 mod name;
 mod nearest;
@@ -35,22 +38,56 @@ mod size;
 mod source;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod value;
 mod written;
 
 pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
+pub use listener::in_header;
+pub use name::Name;
 pub use overrides::Overrides;
+pub use uses::{KeyUse, file_of, key_uses, system_file};
 
 pub(crate) use log::{FORMAT_WORDS, LEVEL_WORDS};
 pub(crate) use nearest::nearest;
+pub(crate) use secret::{LONGEST as LONGEST_SECRET, Secret};
 pub(crate) use value::{Text, Wrong};
 
 use self::check::Surroundings;
 use self::credentials::Credentials;
 use self::problem::Problems;
 use self::written::Written;
+
+/// What a configuration is read for, which says what becomes of a key that is
+/// named and can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// To serve with it. A missing key of an upstream is no error, so that the
+    /// port is open and says what to do: [`checked::Upstream::missing_keys`].
+    Start,
+    /// To serve with it in place of one that works. Every key has to be there.
+    Reload,
+    /// To say what is wrong with it, to somebody at a shell. Every key has to be
+    /// there, but one that is encrypted can't be looked at:
+    /// [`Config::unread_keys`].
+    Check,
+    /// To show it. Keys are not shown, so none has to be there.
+    Print,
+}
+
+impl Occasion {
+    /// Whether an upstream's key may be nowhere.
+    fn tolerates_missing_keys(self) -> bool {
+        matches!(self, Occasion::Start | Occasion::Print)
+    }
+
+    /// Whether a key may be encrypted, so that only systemd can read it.
+    fn tolerates_sealed_keys(self) -> bool {
+        matches!(self, Occasion::Check | Occasion::Print)
+    }
+}
 
 /// Reads and checks the whole configuration, secrets and certificates too.
 ///
@@ -60,9 +97,13 @@ use self::written::Written;
 ///
 /// # Errors
 /// Everything that is wrong, not only the first; without any secret.
-pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, Errors> {
+pub fn load(
+    overrides: &Overrides,
+    environment: &Environment,
+    occasion: Occasion,
+) -> Result<Config, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    resolve(overrides, environment, default).map(|(_, config)| config)
+    resolve(overrides, environment, default, occasion).map(|(_, config)| config)
 }
 
 /// The configuration as TOML, as `--print-config` shows it: what [`load`]
@@ -73,7 +114,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, 
 /// As [`load`].
 pub fn print(overrides: &Overrides, environment: &Environment) -> Result<String, Errors> {
     let default = Path::new(file::DEFAULT_PATH);
-    let (written, config) = resolve(overrides, environment, default)?;
+    let (written, config) = resolve(overrides, environment, default, Occasion::Print)?;
     Ok(print::toml(&written, &config))
 }
 
@@ -107,6 +148,7 @@ fn resolve(
     overrides: &Overrides,
     environment: &Environment,
     default: &Path,
+    occasion: Occasion,
 ) -> Result<(Written, Config), Errors> {
     let mut problems = Problems::default();
     let mut source = file::find(overrides, environment, default)?;
@@ -122,6 +164,7 @@ fn resolve(
         credentials: Credentials::new(environment, directory),
         directory,
         file,
+        occasion,
     };
     let config = check::check(&written, &surroundings, &mut problems);
     match config {

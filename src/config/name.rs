@@ -10,11 +10,12 @@ const MAX_LENGTH: usize = 64;
 /// `[A-Za-z0-9._-]{1,64}`, not beginning with a dot: names of keys are names of
 /// files, and `..` is not one of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name(String);
+pub struct Name(String);
 
 impl Name {
     /// The name as a text.
-    pub(super) fn as_str(&self) -> &str {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

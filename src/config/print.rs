@@ -8,8 +8,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::check;
-use super::checked::{Config, ListenAddress, Upstream};
+use super::checked::{Config, ListenAddress, Listeners, Upstream};
 use super::duration;
+use super::listener::{in_header, requirement_word};
 use super::log;
 use super::place::{At, Place};
 use super::size::Size;
@@ -37,13 +38,40 @@ pub(super) fn toml(written: &Written, config: &Config) -> String {
         let directory = config.file.as_deref().and_then(Path::parent);
         upstream(&mut page, written, &config.upstream, directory);
     }
-    for (name, client) in &written.clients {
-        page.header(&format!("client.{}", table_name(name)));
-        if let Some(key) = &client.key {
-            page.line("key", string(key.value.name()), of(&client.key));
-        }
+    for (name, written) in &written.clients {
+        client(&mut page, name, written);
+    }
+    for (name, written) in &written.listeners {
+        listener(&mut page, name, written, &config.listeners);
     }
     page.0
+}
+
+fn client(page: &mut Page, name: &str, written: &written::Client) {
+    page.header(&format!("client.{}", in_header(name)));
+    if let Some(At { value, place }) = &written.key {
+        page.line("key", string(value.name()), Some(place));
+    }
+    for (word, user) in [("user", &written.user), ("uid", &written.uid)] {
+        if let Some(At { value, place }) = user {
+            page.line(word, value.0.shown(), Some(place));
+        }
+    }
+    for (word, group) in [("group", &written.group), ("gid", &written.gid)] {
+        if let Some(At { value, place }) = group {
+            page.line(word, value.0.shown(), Some(place));
+        }
+    }
+}
+
+fn listener(page: &mut Page, name: &str, written: &written::Listener, checked: &Listeners) {
+    page.header(&format!("listener.{}", in_header(name)));
+    if let Some(At { value, place }) = &written.clients {
+        let names = value.iter().map(|at| string(&at.value.0));
+        page.line("clients", array(names), Some(place));
+    }
+    let requirement = requirement_word(checked.of(name).require_key);
+    page.line("require_key", string(requirement), of(&written.require_key));
 }
 
 fn server(page: &mut Page, written: &written::Server, config: &Config) {
@@ -68,6 +96,11 @@ fn server(page: &mut Page, written: &written::Server, config: &Config) {
         "drain_timeout",
         server.drain_timeout,
         of(&written.drain_timeout),
+    );
+    page.duration(
+        "handover_timeout",
+        server.handover_timeout,
+        of(&written.handover_timeout),
     );
     page.line("max_body", size(server.max_body), of(&written.max_body));
     page.line(
@@ -103,14 +136,16 @@ fn upstream(
     upstream: &Upstream,
     directory: Option<&Path>,
 ) {
-    let table = format!("upstream.{}", table_name(&upstream.name));
+    let table = format!("upstream.{}", in_header(&upstream.name));
     page.header(&table);
     page.line(
         "base_url",
         string(&upstream.base_url.to_string()),
         of(&written.base_url),
     );
-    let keys = upstream.keys.iter().map(|key| string(&key.name));
+    // Those that are missing too.
+    let keys = written.keys.iter().flat_map(|keys| &keys.value);
+    let keys = keys.map(|key| string(key.value.name()));
     page.line("keys", array(keys), of(&written.keys));
     if let Some(user_agent) = &written.user_agent {
         let text = user_agent.value.to_str().unwrap_or_default();
@@ -221,13 +256,4 @@ fn size(bytes: usize) -> String {
 
 fn array(values: impl Iterator<Item = String>) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
-}
-
-/// A name in a header: quoted if it has a dot, for a dot is a table of its own.
-fn table_name(name: &str) -> String {
-    if name.contains('.') {
-        string(name)
-    } else {
-        name.to_owned()
-    }
 }

@@ -47,44 +47,59 @@ impl Problem {
     }
 }
 
-/// All that was found wrong so far.
+/// All that was found wrong so far, and what could not be looked at.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    unread_keys: Vec<String>,
+}
 
 impl Problems {
     /// One more.
     pub(super) fn add(&mut self, problem: Problem) {
-        self.0.push(problem);
+        self.found.push(problem);
+    }
+
+    /// The key called `name` may be right or wrong.
+    pub(super) fn could_not_read(&mut self, name: &str) {
+        if !self.unread_keys.iter().any(|other| other == name) {
+            self.unread_keys.push(name.to_owned());
+        }
+    }
+
+    /// Names of keys that could not be looked at.
+    pub(super) fn unread_keys(&self) -> &[String] {
+        &self.unread_keys
     }
 
     /// Whether `key` was complained about already: a refused value must not
     /// be called missing as well.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|problem| problem.key == key)
+        self.found.iter().any(|problem| problem.key == key)
     }
 
     /// Those about `key` alone.
     pub(super) fn about(mut self, key: &str) -> Problems {
-        self.0.retain(|problem| problem.key == key);
+        self.found.retain(|problem| problem.key == key);
         self
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Whether nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// In the order of the file, then what isn't in it.
     pub(super) fn sorted(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|problem| match &problem.place {
+        self.found.sort_by_key(|problem| match &problem.place {
             Place::File(span) => span.start,
             _ => usize::MAX,
         });
-        self.0
+        self.found
     }
 }

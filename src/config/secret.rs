@@ -7,11 +7,11 @@ use http::HeaderValue;
 
 /// Bytes that a secret may have. The longest known bearer tokens (JWTs) stay
 /// well below, and a request's head has to hold it.
-pub(super) const LONGEST: usize = 8 * 1024;
+pub(crate) const LONGEST: usize = 8 * 1024;
 
 /// Visible ASCII, not empty. Never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// The secret that `content`, of a file or of a variable, holds. One
@@ -19,7 +19,7 @@ impl Secret {
     ///
     /// # Errors
     /// What is wrong with the content, without the content.
-    pub(super) fn new(content: &[u8]) -> Result<Secret, &'static str> {
+    pub(crate) fn new(content: &[u8]) -> Result<Secret, &'static str> {
         let content = content.strip_suffix(b"\n").unwrap_or(content);
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         if content.is_empty() {
@@ -37,6 +37,11 @@ impl Secret {
                 Err("it has a space, a second line or another character that is not visible ASCII")
             }
         }
+    }
+
+    /// The secret itself, to be stored.
+    pub(crate) fn content(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// `Bearer SECRET`, marked sensitive.

@@ -9,11 +9,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::name;
 use super::nearest::nearest;
 use super::place::{At, Place};
 use super::problem::{Problem, Problems};
-use super::value::{Value, Wrong};
+use super::value::{Text, Value, Wrong};
 
 /// A table and what of it was taken.
 pub(super) struct Section<'t, 'p> {
@@ -100,8 +99,9 @@ impl<'t, 'p> Section<'t, 'p> {
         section.finish();
     }
 
-    /// Reads each `[key.NAME]` by `fill`, in the order of the file.
-    pub(super) fn take_named(
+    /// Reads each `[key.NAME]` by `fill`, where NAME can be an `N`, in the
+    /// order of the file.
+    pub(super) fn take_named<N: Text>(
         &mut self,
         key: &'static str,
         mut fill: impl FnMut(String, Place, &mut Section<'_, '_>),
@@ -126,11 +126,10 @@ impl<'t, 'p> Section<'t, 'p> {
                 )));
                 continue;
             };
-            if !name::is_name(name.get_ref()) {
-                let expected = <name::Name as super::value::Text>::EXPECTED;
+            if N::from_text(name.get_ref()).is_err() {
                 let found = format!("the name {:?}", name.get_ref());
                 self.problems
-                    .add(Problem::found(key, &place, &found, expected));
+                    .add(Problem::found(key, &place, &found, N::EXPECTED));
             }
             let mut section = Section::new(path, table, self.problems);
             fill(name.get_ref().to_string(), place, &mut section);

@@ -1,5 +1,6 @@
 //! The promises of the configuration as a whole, on files of a directory.
 
+mod entry;
 mod errors;
 mod house;
 mod precedence;

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel};
+use super::accounts::{GroupAccount, UserAccount};
+use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel, RequireKey};
 use super::listen::AdminAddress;
+use super::listener::ClientName;
 use super::name::Name;
 use super::place::{At, Place};
 use super::secret::Secret;
@@ -27,6 +29,7 @@ pub(super) struct Written {
     pub(super) log: Log,
     pub(super) upstreams: BTreeMap<String, Upstream>,
     pub(super) clients: BTreeMap<String, Client>,
+    pub(super) listeners: BTreeMap<String, Listener>,
 }
 
 /// `[server]`
@@ -37,6 +40,7 @@ pub(super) struct Server {
     pub(super) workers: Option<At<usize>>,
     pub(super) max_connections: Option<At<usize>>,
     pub(super) drain_timeout: Option<At<Duration>>,
+    pub(super) handover_timeout: Option<At<Duration>>,
     pub(super) max_body: Option<At<Size>>,
     pub(super) max_header: Option<At<Size>>,
     pub(super) header_timeout: Option<At<Duration>>,
@@ -85,6 +89,17 @@ pub(super) struct Client {
     /// Where its name stands.
     pub(super) place: Place,
     pub(super) key: Option<At<KeySource>>,
+    pub(super) user: Option<At<UserAccount>>,
+    pub(super) uid: Option<At<UserAccount>>,
+    pub(super) group: Option<At<GroupAccount>>,
+    pub(super) gid: Option<At<GroupAccount>>,
+}
+
+/// `[listener.NAME]`
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) clients: Option<At<Vec<At<ClientName>>>>,
+    pub(super) require_key: Option<At<RequireKey>>,
 }
 
 /// Where a key comes from.
@@ -121,6 +136,20 @@ impl Written {
         }
         let one = self.upstreams.len() == 1;
         self.upstreams.values_mut().next().filter(|_| one)
+    }
+}
+
+impl Client {
+    /// A client of which nothing is said yet.
+    pub(super) fn new(place: Place) -> Client {
+        Client {
+            place,
+            key: None,
+            user: None,
+            uid: None,
+            group: None,
+            gid: None,
+        }
     }
 }
 

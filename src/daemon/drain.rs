@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use slog::{Logger, info, warn};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::first::{First, first};
+use super::leaving::{First, LOOK, all_closed, first, tell};
 use super::signals::Signals;
 use super::status::Status;
 use crate::inbound::{Order, WorkerHandle};
 
 /// How long aborted connections may take to be closed.
 const ABORT_TIME: Duration = Duration::from_secs(3);
-/// How often it is looked whether all is done.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Drains for at most `at_most`; a second signal to stop ends it at once.
 pub(super) async fn run(
     workers: &[WorkerHandle],
-    stop: watch::Sender<bool>,
+    stop: &watch::Sender<bool>,
     at_most: Duration,
     signals: &mut Signals,
     status: &Status,
@@ -34,7 +32,8 @@ pub(super) async fn run(
     stop.send_replace(true);
     tokio::task::yield_now().await;
     tell(workers, || Order::Drain);
-    let outcome = timeout_at(begun + at_most, first(all_closed(workers), signals.stop())).await;
+    let done = first(all_closed(workers, LOOK), signals.stop());
+    let outcome = timeout_at(begun + at_most, done).await;
     let is_drained = matches!(outcome, Ok(First::One(())));
     let cut: usize = workers.iter().map(WorkerHandle::requests).sum();
     if !is_drained {
@@ -46,20 +45,8 @@ pub(super) async fn run(
         warn!(log, "{}: {} requests are aborted", why, cut; "event" => "drain_aborted", "requests" => cut);
         tell(workers, || Order::Abort);
         // What does not close by then is closed by the end of the process.
-        let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers)).await;
+        let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers, LOOK)).await;
     }
     info!(log, "stopped"; "event" => "stopped", "aborted" => if is_drained { 0 } else { cut },
         "duration_s" => begun.elapsed().as_secs_f64());
-}
-
-fn tell(workers: &[WorkerHandle], order: impl Fn() -> Order) {
-    for worker in workers {
-        worker.order(order());
-    }
-}
-
-async fn all_closed(workers: &[WorkerHandle]) {
-    while workers.iter().any(|worker| worker.connections() > 0) {
-        sleep(LOOK).await;
-    }
 }

@@ -4,31 +4,38 @@
 //! on the admin socket, and tells the workers; so it always has time to do so.
 
 mod drain;
-mod first;
+mod handover;
+mod leaving;
 mod process;
 mod reload;
 mod signals;
 mod sockets;
 mod status;
+mod warnings;
 mod watchdog;
 
+use std::cell::RefCell;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, info};
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::handover::Handover;
+use self::leaving::{First, first};
 use self::reload::{Reload, Sources};
-use self::signals::Signals;
+use self::signals::{Hangups, Signal, Signals};
 use self::status::Status;
+use self::warnings::Warnings;
 use self::watchdog::{Acceptor, Watchdog};
 use crate::admin;
-use crate::cli::ExitCode;
-use crate::config::{self, Environment, Overrides};
+use crate::cli::{ExitCode, Failed};
+use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::{self, Notify};
@@ -38,24 +45,6 @@ use crate::telemetry::log::{Form, Logs};
 const FLUSH_TIME: Duration = Duration::from_secs(2);
 /// Reloads that may be asked for while one runs; further ones wait to ask.
 const MOST_RELOADS: usize = 16;
-
-/// Why the daemon did not start, or had to end.
-#[derive(Debug)]
-pub struct Failed {
-    /// What to exit with.
-    pub exit: ExitCode,
-    /// What to tell the operator.
-    pub message: String,
-}
-
-impl Failed {
-    pub(crate) fn new(exit: ExitCode, message: impl ToString) -> Self {
-        Failed {
-            exit,
-            message: message.to_string(),
-        }
-    }
-}
 
 /// Runs until a signal ends it.
 ///
@@ -67,14 +56,13 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
         let message = format!("cores cannot be forbidden: {error}");
         Failed::new(ExitCode::Unavailable, message)
     })?;
-    let config = config::load(&overrides, &environment)
+    // Without a key the port is open all the same, and says what is missing.
+    let config = config::load(&overrides, &environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
-    let listeners = sockets::open(&config.server)?;
+    let listeners = sockets::open(&config)?;
     process::raise_descriptor_limit();
-    let logs = Logs::start(
-        Form::resolve(config.log.format, process::colour()),
-        config.log.level,
-    );
+    let form = Form::resolve(config.log.format, process::colour());
+    let logs = Logs::start(form, config.log.level);
     let log = logs.logger();
     process::log_panics(logs.logger());
     let snapshot =
@@ -94,6 +82,7 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     let sources = Sources {
         overrides,
         environment,
+        configured: listeners.configured.clone(),
     };
     let serving = serve(listeners, Arc::new(snapshot), sources, &logs, &log);
     let ended = LocalSet::new().block_on(&runtime, serving);
@@ -106,20 +95,24 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
     ended
 }
 
-/// Whether the daemon would start with this configuration: all of it is read,
+/// Whether the daemon would serve with this configuration: all of it is read,
 /// secrets and certificates too, and nothing is listened on.
 ///
 /// # Errors
 /// What is wrong, and the exit code that a start would end with.
 pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String, Failed> {
-    let config = config::load(overrides, environment)
+    let config = config::load(overrides, environment, Occasion::Check)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let file = config.file.as_ref().map_or_else(
         || "the environment".to_owned(),
         |file| file.display().to_string(),
     );
+    let unread = config.unread_keys.join(", ");
     Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
-    Ok(format!("{file}: fine"))
+    Ok(match unread.as_str() {
+        "" => format!("{file}: fine"),
+        keys => format!("{file}: fine; encrypted, so that only systemd can look at it: {keys}"),
+    })
 }
 
 async fn serve(
@@ -136,6 +129,7 @@ async fn serve(
         )
     };
     let mut signals = Signals::listen().map_err(unavailable)?;
+    let hangups = Hangups::listen().map_err(unavailable)?;
     let notify = Notify::new(log.clone());
     let server = snapshot.config.server.clone();
     let workers: Arc<[WorkerHandle]> = (0..server.workers.get())
@@ -148,7 +142,8 @@ async fn serve(
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    warn_if_open(&listeners.clients, &snapshot, log);
+    let warnings = Warnings::about(&listeners.clients);
+    warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
@@ -166,12 +161,10 @@ async fn serve(
         .map(accept)
         .collect::<io::Result<_>>()
         .map_err(unavailable)?;
+    let (drains, draining) = watch::channel(false);
     let (reloads, asked) = mpsc::channel(MOST_RELOADS);
-    let access = admin::Access {
-        draining: stopped.clone(),
-        reloads,
-    };
-    // Until the very end: whoever drains for long can be asked how far it is.
+    let access = admin::Access { draining, reloads };
+    // Until the very end: whoever drains for long can be asked how it is.
     let mut _admin_paths = Vec::new();
     for sockets::Admin { socket, unlink } in listeners.admin {
         spawn_local(admin::serve(socket, access.clone()).map_err(unavailable)?);
@@ -184,6 +177,7 @@ async fn serve(
         notify.clone(),
         Arc::clone(&workers),
         addresses.len(),
+        &snapshot.config,
     ));
     status.ready();
     let current = Rc::clone(&status);
@@ -192,29 +186,43 @@ async fn serve(
         let watchdog = Watchdog {
             workers: Arc::clone(&workers),
             acceptors,
-            draining: stopped,
+            stopped,
             notify,
             log: log.clone(),
         };
         spawn_local(watchdog.run(within));
     }
 
-    let mut reload = Reload::new(sources, snapshot, logs, log.clone(), Arc::clone(&workers));
-    reload.as_asked(&mut signals, asked, &status).await;
-    let timeout = reload.current().server.drain_timeout;
-    drain::run(&workers, stop, timeout, &mut signals, &status, log).await;
+    let reload = Reload {
+        sources: Arc::new(sources),
+        current: RefCell::new(snapshot),
+        warnings,
+        logs,
+        log: log.clone(),
+        workers: Arc::clone(&workers),
+    };
+    let at_most = {
+        let mut reloading = pin!(reload.as_asked(hangups, asked, &status));
+        let mut handover = Handover::default();
+        loop {
+            let ends = first(signals.next(), handover.done(&workers));
+            match first(ends, reloading.as_mut()).await {
+                First::One(First::One(Signal::HandOver)) => {
+                    let at_most = reload.current().config.server.handover_timeout;
+                    handover.begin(&workers, &stop, at_most, &status, log);
+                }
+                First::One(First::One(Signal::Stop)) => {
+                    break reload.current().config.server.drain_timeout;
+                }
+                // What ran has ended, or has had its time.
+                First::One(First::Other(())) => break Duration::ZERO,
+                // It never ends.
+                First::Other(()) => {}
+            }
+        }
+    };
+    // Nobody reloads any more, and who asks is told so.
+    drains.send_replace(true);
+    drain::run(&workers, &stop, at_most, &mut signals, &status, log).await;
     Ok(ExitCode::Ok)
-}
-
-/// An operator who opens a port to the network without a client key gives the
-/// upstream's key to everybody there. Said, and not refused: a container has
-/// no other address.
-fn warn_if_open(listeners: &[Listener], snapshot: &Snapshot, log: &Logger) {
-    if !snapshot.config.clients.is_empty() {
-        return;
-    }
-    for listener in listeners.iter().filter(|listener| listener.is_public()) {
-        warn!(log, "everybody who reaches {} can use the upstream's key; set a client key ([client.NAME] key, or LITELLM_MASTER_KEY)", listener.address;
-            "event" => "open_listener", "listener" => &*listener.name);
-    }
 }

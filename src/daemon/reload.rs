@@ -1,79 +1,68 @@
 //! A reload, asked for by SIGHUP or on the admin socket: read everything again,
 //! check all of it, swap at once.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use slog::{Logger, error, info, warn};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::first::{First, first};
-use super::signals::{Signal, Signals};
+use super::leaving::{First, first};
+use super::signals::Hangups;
+use super::sockets::forgotten;
 use super::status::Status;
+use super::warnings::Warnings;
 use crate::admin::{self, Reloaded};
 use crate::config::checked::Config;
-use crate::config::{self, Environment, Overrides};
+use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{Order, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::telemetry::log::Logs;
 
-/// Where the configuration comes from, beside its file.
+/// Where the configuration comes from, beside its file, and what it has to fit.
 pub(super) struct Sources {
     pub(super) overrides: Overrides,
     pub(super) environment: Environment,
+    /// Sockets that the configuration has to speak of.
+    pub(super) configured: Vec<String>,
 }
 
 /// The configuration in use, and what has to hear of another one.
 pub(super) struct Reload<'a> {
-    sources: Arc<Sources>,
-    current: Arc<Snapshot>,
-    logs: &'a Logs,
-    log: Logger,
-    workers: Arc<[WorkerHandle]>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) current: RefCell<Arc<Snapshot>>,
+    pub(super) warnings: Warnings,
+    pub(super) logs: &'a Logs,
+    pub(super) log: Logger,
+    pub(super) workers: Arc<[WorkerHandle]>,
 }
 
-impl<'a> Reload<'a> {
-    pub(super) fn new(
-        sources: Sources,
-        current: Arc<Snapshot>,
-        logs: &'a Logs,
-        log: Logger,
-        workers: Arc<[WorkerHandle]>,
-    ) -> Self {
-        Reload {
-            sources: Arc::new(sources),
-            current,
-            logs,
-            log,
-            workers,
-        }
-    }
-
+impl Reload<'_> {
     /// The last configuration that was good.
-    pub(super) fn current(&self) -> &Config {
-        &self.current.config
+    pub(super) fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.borrow())
     }
 
-    /// Reloads whenever a signal or one of `asked` wants it, until a signal to
-    /// stop. One reload after the other, each from RELOADING to READY; whoever
-    /// asked is answered after that, and those who wait at the end are not.
+    /// Reloads whenever a signal or one of `asked` wants it, for ever. One reload
+    /// after the other, each from RELOADING to READY; whoever asked is answered
+    /// after that.
     pub(super) async fn as_asked(
-        &mut self,
-        signals: &mut Signals,
+        &self,
+        mut hangups: Hangups,
         mut asked: mpsc::Receiver<admin::Reload>,
         status: &Status,
     ) {
         loop {
-            let asked_by = match first(signals.next(), asked.recv()).await {
-                First::One(Signal::Stop) => return,
-                First::One(Signal::Reload) => None,
+            // The signal first: where systemd sends it beside asking, it has sent it
+            // before, and takes the answer for the outcome of both.
+            let asked_by = match first(hangups.next(), asked.recv()).await {
+                First::One(()) => None,
                 First::Other(asked_by) => asked_by,
             };
             status.reloading();
-            let First::One(outcome) = first(self.once(), signals.stop()).await else {
-                return;
-            };
-            status.reloaded(&outcome);
+            let outcome = self.once().await;
+            status.reloaded(&outcome, &self.current().config);
             if let Some(asked_by) = asked_by {
                 // It may have left.
                 let _ = asked_by.send(outcome);
@@ -83,7 +72,7 @@ impl<'a> Reload<'a> {
 
     /// Reads file, credentials and certificates again. If anything is wrong
     /// with them nothing changes; requests that run keep what they started with.
-    async fn once(&mut self) -> Reloaded {
+    async fn once(&self) -> Reloaded {
         let sources = Arc::clone(&self.sources);
         // On a thread beside: this one accepts, and files can be slow.
         let loaded = spawn_blocking(move || load(&sources)).await;
@@ -100,24 +89,29 @@ impl<'a> Reload<'a> {
         }
     }
 
-    fn swap(&mut self, snapshot: Snapshot) -> Vec<&'static str> {
-        let waiting = needs_restart(&self.current.config, &snapshot.config);
+    fn swap(&self, snapshot: Snapshot) -> Vec<&'static str> {
+        let snapshot = Arc::new(snapshot);
+        let before = self.current.replace(Arc::clone(&snapshot));
+        let waiting = needs_restart(&before.config, &snapshot.config);
         if !waiting.is_empty() {
             warn!(self.log, "changed, but only a restart brings it into use: {}", waiting.join(", "); "event" => "restart_needed");
         }
         self.logs.set_level(snapshot.config.log.level);
-        self.current = Arc::new(snapshot);
         for worker in &*self.workers {
-            worker.order(Order::Reload(Arc::clone(&self.current)));
+            worker.order(Order::Reload(Arc::clone(&snapshot)));
         }
         info!(self.log, "the configuration was reloaded"; "event" => "reloaded");
+        self.warnings.say(&snapshot.config, &self.log);
         waiting
     }
 }
 
 fn load(sources: &Sources) -> Result<Snapshot, Vec<String>> {
-    let config = config::load(&sources.overrides, &sources.environment)
+    let config = config::load(&sources.overrides, &sources.environment, Occasion::Reload)
         .map_err(|errors| errors.lines().collect::<Vec<_>>())?;
+    if let Some(error) = forgotten(&sources.configured, &config) {
+        return Err(vec![error]);
+    }
     Snapshot::new(config).map_err(|error| vec![error.to_string()])
 }
 

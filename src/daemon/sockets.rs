@@ -3,14 +3,14 @@
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::cli::ExitCode;
-use crate::config::checked::{ListenAddress, Server};
+use crate::cli::{ExitCode, Failed};
+use crate::config::checked::{Config, ListenAddress};
+use crate::config::in_header;
 use crate::inbound::{Listener, Unlink, bind, bind_unix};
 use crate::systemd::{self, Passed, PassedSocket, Purpose};
 
-use super::Failed;
-
 /// The sockets to accept on.
+#[derive(Default)]
 pub(super) struct Opened {
     /// Those of clients.
     pub(super) clients: Vec<Listener>,
@@ -18,6 +18,9 @@ pub(super) struct Opened {
     pub(super) admin: Vec<Admin>,
     /// They outlive this process, and what waits in them is the next one's.
     pub(super) from_systemd: bool,
+    /// Names of those that are only accepted on because the configuration
+    /// speaks of them.
+    pub(super) configured: Vec<String>,
 }
 
 /// An admin socket.
@@ -27,29 +30,45 @@ pub(super) struct Admin {
     pub(super) unlink: Option<Unlink>,
 }
 
-/// Takes the sockets that systemd passed; listens as `server` says where it passed
-/// none.
-pub(super) fn open(server: &Server) -> Result<Opened, Failed> {
-    let passed = systemd::passed().map_err(|error| Failed::new(ExitCode::Configuration, error))?;
+/// Takes the sockets that systemd passed; listens as `[server]` says where it
+/// passed none.
+pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
+    let passed = systemd::passed(|name| config.listeners.named.contains_key(name))
+        .map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     if !passed.is_empty() {
         return take_over(passed);
     }
+    let server = &config.server;
     let clients = server.listen.iter().map(bind).collect::<Result<_, _>>();
     let admin = server.admin.iter().map(|path| own_admin(path));
     Ok(Opened {
         clients: clients.map_err(|error| Failed::new(ExitCode::Unavailable, error))?,
         admin: admin.collect::<Result<_, _>>()?,
-        from_systemd: false,
+        ..Opened::default()
     })
+}
+
+/// What is wrong with `config` for a daemon that has the sockets `configured`:
+/// it does not speak of one any more, so that the next start would refuse it.
+pub(super) fn forgotten(configured: &[String], config: &Config) -> Option<String> {
+    let mut names = configured.iter();
+    let forgotten = names.find(|name| !config.listeners.named.contains_key(*name))?;
+    let table = in_header(forgotten);
+    Some(format!(
+        "there is no [listener.{table}] any more, and the socket \"{forgotten}\" is still open; \
+         keep the table, or stop its .socket unit and restart"
+    ))
 }
 
 fn take_over(passed: Vec<Passed>) -> Result<Opened, Failed> {
     let mut opened = Opened {
-        clients: Vec::new(),
-        admin: Vec::new(),
         from_systemd: true,
+        ..Opened::default()
     };
     for passed in passed {
+        if passed.purpose == Purpose::ConfiguredClients {
+            opened.configured.push(passed.name.clone());
+        }
         match (passed.purpose, passed.socket) {
             (Purpose::Admin, PassedSocket::Unix(socket)) => opened.admin.push(Admin {
                 socket,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::warnings::not_configured;
 use crate::admin::Reloaded;
+use crate::config::checked::Config;
 use crate::inbound::WorkerHandle;
 use crate::systemd::Notify;
 
@@ -22,21 +24,36 @@ pub(super) struct Status {
     notify: Notify,
     workers: Arc<[WorkerHandle]>,
     sockets: usize,
-    /// Since the drain began, when it ends at the latest.
-    drained_by: Cell<Option<Instant>>,
+    phase: Cell<Phase>,
+    /// What stands in the way of every request, if anything.
+    lacking: RefCell<Option<String>>,
     /// What was wrong, if the last reload failed.
     refused: RefCell<Option<String>>,
     said: RefCell<String>,
 }
 
+#[derive(Clone, Copy)]
+enum Phase {
+    Serving,
+    HandingOver,
+    /// Until then at the latest.
+    Draining(Instant),
+}
+
 impl Status {
     /// Of a daemon that serves on so many `sockets`.
-    pub(super) fn new(notify: Notify, workers: Arc<[WorkerHandle]>, sockets: usize) -> Self {
+    pub(super) fn new(
+        notify: Notify,
+        workers: Arc<[WorkerHandle]>,
+        sockets: usize,
+        config: &Config,
+    ) -> Self {
         Status {
             notify,
             workers,
             sockets,
-            drained_by: Cell::new(None),
+            phase: Cell::new(Phase::Serving),
+            lacking: RefCell::new(not_configured(&config.upstream)),
             refused: RefCell::default(),
             said: RefCell::default(),
         }
@@ -52,15 +69,23 @@ impl Status {
         self.notify.reloading();
     }
 
-    /// What came of a reload. Requests are served in either case.
-    pub(super) fn reloaded(&self, outcome: &Reloaded) {
+    /// What came of a reload, and what is in use now. Requests are served in
+    /// either case.
+    pub(super) fn reloaded(&self, outcome: &Reloaded, config: &Config) {
+        *self.lacking.borrow_mut() = not_configured(&config.upstream);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
     }
 
+    /// Another instance accepts from now on.
+    pub(super) fn handing_over(&self) {
+        self.phase.set(Phase::HandingOver);
+        self.notify.status(&self.news());
+    }
+
     /// The drain begins, and ends `at_most` from now.
     pub(super) fn draining(&self, at_most: Duration) {
-        self.drained_by.set(Some(Instant::now() + at_most));
+        self.phase.set(Phase::Draining(Instant::now() + at_most));
         self.notify.stopping(&self.news(), EXTENSION.min(at_most));
     }
 
@@ -68,7 +93,7 @@ impl Status {
     pub(super) async fn keep_current(&self) {
         loop {
             sleep(LOOK).await;
-            if let Some(by) = self.drained_by.get() {
+            if let Phase::Draining(by) = self.phase.get() {
                 // Not once for the whole of it: were this thread to hang, the
                 // service manager should find out soon.
                 let left = by.saturating_duration_since(Instant::now());
@@ -92,15 +117,22 @@ impl Status {
             self.workers.iter().map(WorkerHandle::requests).sum(),
             "request",
         );
-        if self.drained_by.get().is_some() {
-            return format!("draining, {running} running");
+        let state = match (self.phase.get(), &*self.lacking.borrow()) {
+            (Phase::Draining(_), _) => return format!("draining, {running} running"),
+            (Phase::HandingOver, _) => format!("handing over, {running} running"),
+            (Phase::Serving, Some(lacking)) => lacking.clone(),
+            (Phase::Serving, None) => {
+                let upstreams = counted(1, "upstream");
+                let sockets = counted(self.sockets, "socket");
+                format!("serving {upstreams} on {sockets}, {running} running")
+            }
+        };
+        match &*self.refused.borrow() {
+            Some(why) => format!(
+                "{state}; the last reload failed, the configuration before is in use: {why}"
+            ),
+            None => state,
         }
-        let refused = self.refused.borrow();
-        let refused = refused.as_ref().map_or_else(String::new, |why| {
-            format!("; the last reload failed, the configuration before is in use: {why}")
-        });
-        let (upstreams, sockets) = (counted(1, "upstream"), counted(self.sockets, "socket"));
-        format!("serving {upstreams} on {sockets}, {running} running{refused}")
     }
 }
 

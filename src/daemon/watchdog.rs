@@ -27,8 +27,8 @@ pub(super) struct Acceptor {
 pub(super) struct Watchdog {
     pub(super) workers: Arc<[WorkerHandle]>,
     pub(super) acceptors: Vec<Acceptor>,
-    /// Acceptors end when it does.
-    pub(super) draining: watch::Receiver<bool>,
+    /// Whether acceptors end because they are told to.
+    pub(super) stopped: watch::Receiver<bool>,
     pub(super) notify: Notify,
     pub(super) log: Logger,
 }
@@ -59,7 +59,7 @@ impl Watchdog {
             .iter()
             .find(|acceptor| acceptor.task.is_finished());
         match over {
-            Some(acceptor) if !*self.draining.borrow() => {
+            Some(acceptor) if !*self.stopped.borrow() => {
                 self.missed(&format!("acceptor of {}", acceptor.name), "has died");
                 false
             }
@@ -121,7 +121,7 @@ mod tests {
 
     /// Whether signs of life go on for several periods, with these workers and an
     /// acceptor that ends at once or never.
-    fn goes_on(workers: Vec<WorkerHandle>, acceptor_ends: bool, draining: bool) -> bool {
+    fn goes_on(workers: Vec<WorkerHandle>, acceptor_ends: bool, stopped: bool) -> bool {
         let runtime = runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -139,7 +139,7 @@ mod tests {
                     name: "upstreamd".to_owned(),
                     task,
                 }],
-                draining: watch::channel(draining).1,
+                stopped: watch::channel(stopped).1,
                 notify: Notify::new(log.clone()),
                 log,
             };
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn acceptors_end_with_a_drain_and_signs_of_life_go_on() {
+    fn acceptors_end_when_they_are_told_to_and_signs_of_life_go_on() {
         assert!(goes_on(Vec::new(), true, true));
     }
 }

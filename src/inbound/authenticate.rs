@@ -1,44 +1,60 @@
-//! Who may come in: a bearer key, compared in constant time.
+//! Who may come in: by a bearer key, compared in constant time, or on a Unix
+//! socket by the user that connected.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
 
-use crate::config::checked::Client;
+use crate::config::checked::{Client, Listener, Peer};
 use crate::proxy::{Fault, FaultKind, WEBSOCKET_KEY_PREFIX};
 
-/// The client that `fields` speak for; `None` where no client is configured
-/// and everybody who can connect may come in.
+/// The client that `fields` speak for on `listener`, else the one that `peer`
+/// is; `None` where nobody has to be known. `peer` is there on Unix sockets.
 ///
 /// # Errors
-/// No key, or one that belongs to no client.
+/// A client has to be known there, and this one is not.
 pub(super) fn authenticate<'a>(
     fields: &HeaderMap,
-    clients: &'a [Client],
+    peer: Option<Peer>,
+    listener: &'a Listener,
 ) -> Result<Option<&'a Client>, Fault> {
-    if clients.is_empty() {
-        return Ok(None);
+    let key = presented(fields);
+    let by_key = key.and_then(|key| client_with(key, listener));
+    let client = by_key.or_else(|| listener.client_of(peer?));
+    if client.is_some() || !listener.is_guarded(peer.is_none()) {
+        // SDKs send a key whether one is needed or not.
+        return Ok(client);
     }
-    let Some(key) = presented(fields) else {
-        return Err(Fault::new(
-            FaultKind::InvalidClientKey,
-            "No API key. Send the key that the operator of this upstreamd gave you, as \"Authorization: Bearer KEY\".",
-        ));
-    };
-    let hash = digest::digest(&digest::SHA256, key);
-    // Every client is compared, so that the time tells nothing about which matched.
-    let mut found = None;
-    for client in clients {
-        if verify_slices_are_equal(hash.as_ref(), &client.key_sha256).is_ok() {
-            found = Some(client);
+    let mut message = match key {
+        None => {
+            "No API key. Send the key that the operator of this upstreamd gave you, as \"Authorization: Bearer KEY\"."
+        }
+        Some(_) => {
+            "The API key is not known here. Send the key that the operator of this upstreamd gave you, not the upstream's own."
         }
     }
-    found.map(Some).ok_or_else(|| {
-        Fault::new(
-            FaultKind::InvalidClientKey,
-            "The API key is not known here. Send the key that the operator of this upstreamd gave you, not the upstream's own.",
-        )
-    })
+    .to_owned();
+    if let Some(Peer { uid, gid }) = peer {
+        message.push_str(&format!(
+            " Your user ({uid}, group {gid}) is no client of this socket either."
+        ));
+    }
+    Err(Fault::new(FaultKind::InvalidClientKey, message))
+}
+
+/// The client with this key. Every one is compared, so that the time tells
+/// nothing about which matched.
+fn client_with<'a>(key: &[u8], listener: &'a Listener) -> Option<&'a Client> {
+    let hash = digest::digest(&digest::SHA256, key);
+    let mut found = None;
+    for client in &listener.clients {
+        if let Some(expected) = &client.key_sha256
+            && verify_slices_are_equal(hash.as_ref(), expected).is_ok()
+        {
+            found = Some(&**client);
+        }
+    }
+    found
 }
 
 /// The key in the first place where SDKs put one.
@@ -68,24 +84,49 @@ fn websocket_key(fields: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn client(name: &str, key: &str) -> Client {
-        let hash = digest::digest(&digest::SHA256, key.as_bytes());
-        Client {
+    use super::*;
+    use crate::config::checked::RequireKey;
+
+    const ALICE: Peer = Peer {
+        uid: 1000,
+        gid: 100,
+    };
+    const NOBODY_KNOWN: Peer = Peer {
+        uid: 1001,
+        gid: 101,
+    };
+
+    fn client(name: &str, key: Option<&str>, user: Option<u32>) -> Arc<Client> {
+        let hash = |key: &str| digest::digest(&digest::SHA256, key.as_bytes());
+        let hash = |key| hash(key).as_ref().try_into().expect("SHA-256 has 32 bytes");
+        Arc::new(Client {
             name: name.into(),
-            key_sha256: hash.as_ref().try_into().expect("SHA-256 has 32 bytes"),
+            key_sha256: key.map(hash),
+            user,
+            group: None,
+        })
+    }
+
+    fn listener(require_key: RequireKey) -> Listener {
+        Listener {
+            clients: vec![
+                client("alice", None, Some(1000)),
+                client("one", Some("sk-one"), None),
+                client("two", Some("sk-two"), None),
+            ],
+            require_key,
         }
     }
 
-    fn found(field: (&'static str, &str)) -> Option<String> {
-        let clients = [client("one", "sk-one"), client("two", "sk-two")];
+    /// The client's name, "" for a stranger who may come in, or None.
+    fn found(field: (&'static str, &str), peer: Option<Peer>, rule: RequireKey) -> Option<String> {
         let mut fields = HeaderMap::new();
         fields.insert(field.0, field.1.parse().expect("a field value"));
-        authenticate(&fields, &clients)
-            .ok()
-            .flatten()
-            .map(|client| client.name.clone())
+        let listener = listener(rule);
+        let client = authenticate(&fields, peer, &listener).ok()?;
+        Some(client.map(|client| client.name.clone()).unwrap_or_default())
     }
 
     #[test]
@@ -100,7 +141,8 @@ mod tests {
                 "realtime, openai-insecure-api-key.sk-two, openai-beta.realtime-v1",
             ),
         ] {
-            assert_eq!(found(field).as_deref(), Some("two"), "{field:?}");
+            let found = found(field, None, RequireKey::Always);
+            assert_eq!(found.as_deref(), Some("two"), "{field:?}");
         }
     }
 
@@ -113,12 +155,30 @@ mod tests {
             ("x-api-key", "sk-two2"),
             ("x-other", "sk-two"),
         ] {
-            assert_eq!(found(field), None, "{field:?}");
+            assert_eq!(found(field, None, RequireKey::Always), None, "{field:?}");
         }
     }
 
     #[test]
-    fn without_clients_everybody_may_come_in() {
-        assert!(matches!(authenticate(&HeaderMap::new(), &[]), Ok(None)));
+    fn a_key_counts_before_the_peer_and_both_before_the_rule() {
+        const KEY: (&str, &str) = ("x-api-key", "sk-one");
+        const WRONG: (&str, &str) = ("x-api-key", "sk-wrong");
+        use RequireKey::{Always, Never, Tcp};
+        for (field, peer, rule, expected) in [
+            (KEY, Some(ALICE), Always, Some("one")),
+            (WRONG, Some(ALICE), Always, Some("alice")),
+            (WRONG, Some(ALICE), Never, Some("alice")),
+            (WRONG, Some(NOBODY_KNOWN), Always, None),
+            (WRONG, Some(NOBODY_KNOWN), Tcp, Some("")),
+            (WRONG, Some(NOBODY_KNOWN), Never, Some("")),
+            (KEY, Some(NOBODY_KNOWN), Tcp, Some("one")),
+            (WRONG, None, Tcp, None),
+            (KEY, None, Tcp, Some("one")),
+            (WRONG, None, Never, Some("")),
+            (KEY, None, Never, Some("one")),
+        ] {
+            let found = found(field, peer, rule);
+            assert_eq!(found.as_deref(), expected, "{field:?} {peer:?} {rule:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use slog::debug;
 use super::authenticate::authenticate;
 use super::worker::Worker;
 use crate::admin;
+use crate::config::checked::Peer;
 use crate::proxy::{self, AnswerBody, Engine, Fault, FaultKind, Record, Wire};
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
@@ -24,6 +25,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     wire: Rc<Wire>,
     worker: Rc<Worker>,
+    peer: Option<Peer>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
@@ -44,14 +46,15 @@ pub(super) async fn respond(
             incoming,
             &wire,
             &engine,
-            &request_id
+            &request_id,
+            peer
         ));
         match unless_aborted(&wire, answering).await {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
         }
     };
-    if wire.is_draining() && !answer.headers().contains_key(header::CONNECTION) {
+    if wire.is_last() && !answer.headers().contains_key(header::CONNECTION) {
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -65,8 +68,10 @@ async fn admit_and_forward(
     wire: &Rc<Wire>,
     engine: &Engine,
     request_id: &HeaderValue,
+    peer: Option<Peer>,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let client = authenticate(&head.headers, &engine.snapshot.config.clients)?;
+    let listener = engine.snapshot.config.listeners.of(&wire.listener);
+    let client = authenticate(&head.headers, peer, listener)?;
     if let Some(client) = client {
         wire.note(|record| record.event.client = Some(Bounded::from(client.name.as_str())));
     }

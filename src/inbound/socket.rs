@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::config::checked::Peer;
+
 /// A socket just accepted, not yet on any runtime.
 #[derive(Debug)]
 pub enum Accepted {
@@ -21,12 +23,13 @@ pub enum Accepted {
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(UnixStream, Peer),
 }
 
 impl Accepted {
     /// Registers the socket with the runtime of the calling thread, and tells
-    /// where it comes from: an address, or `unix:UID`.
+    /// where it comes from: an address, or `unix:UID/PID`, without the process
+    /// if that can't be seen from here. The kernel is asked once a connection.
     pub(super) fn register(self) -> io::Result<(Socket, String)> {
         match self {
             Accepted::Tcp(stream) => {
@@ -37,14 +40,28 @@ impl Accepted {
             }
             Accepted::Unix(stream) => {
                 let stream = UnixStream::from_std(stream)?;
-                let remote = format!("unix:{}", stream.peer_cred()?.uid());
-                Ok((Socket::Unix(stream), remote))
+                let credentials = stream.peer_cred()?;
+                let (uid, gid) = (credentials.uid(), credentials.gid());
+                let remote = match credentials.pid() {
+                    // 0: a process of another PID namespace.
+                    Some(pid) if pid != 0 => format!("unix:{uid}/{pid}"),
+                    _ => format!("unix:{uid}"),
+                };
+                Ok((Socket::Unix(stream, Peer { uid, gid }), remote))
             }
         }
     }
 }
 
 impl Socket {
+    /// Who is at the other end, if the kernel knows.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        match self {
+            Socket::Tcp(_) => None,
+            Socket::Unix(_, peer) => Some(*peer),
+        }
+    }
+
     /// Makes the coming close a reset. A Unix socket has none: its peer sees
     /// the end, which is all there is.
     pub(super) fn reset_on_close(&self) {
@@ -59,7 +76,7 @@ macro_rules! on_either {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Socket::Tcp($stream) => $call,
-            Socket::Unix($stream) => $call,
+            Socket::Unix($stream, _) => $call,
         }
     };
 }

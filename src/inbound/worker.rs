@@ -10,7 +10,7 @@ use std::time::Duration;
 use slog::{Logger, debug};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 mod handle;
 
@@ -18,7 +18,7 @@ pub use handle::WorkerHandle;
 
 use super::connection;
 use super::socket::Accepted;
-use crate::proxy::{Engine, Snapshot, Wire};
+use crate::proxy::{Engine, Snapshot, Stage, Wire};
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ pub enum Order {
     },
     /// Use another configuration for the requests to come.
     Reload(Arc<Snapshot>),
+    /// Another instance accepts: finish what runs, without haste.
+    HandOver,
     /// Finish what runs, take nothing new.
     Drain,
     /// End what still runs, now.
@@ -58,8 +60,7 @@ pub struct Worker {
     load: Arc<Load>,
     wires: RefCell<HashMap<u64, Rc<Wire>>>,
     next: Cell<u64>,
-    draining: Cell<bool>,
-    aborting: Cell<bool>,
+    stage: Cell<Stage>,
 }
 
 impl Worker {
@@ -70,8 +71,7 @@ impl Worker {
             load,
             wires: RefCell::default(),
             next: Cell::new(0),
-            draining: Cell::new(false),
-            aborting: Cell::new(false),
+            stage: Cell::new(Stage::Serving),
         })
     }
 
@@ -104,22 +104,24 @@ impl Worker {
                 Order::Reload(snapshot) => {
                     *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
                 }
+                Order::HandOver => self.enter(Stage::HandingOver(Instant::now())),
                 Order::Drain => {
                     // A turn of the event loop first: requests that wait in the
                     // sockets of idle connections are seen before these close.
                     yield_now().await;
-                    self.draining.set(true);
-                    self.wires.borrow().values().for_each(|wire| wire.drain());
+                    self.enter(Stage::Draining);
                 }
-                Order::Abort => {
-                    self.draining.set(true);
-                    self.aborting.set(true);
-                    self.wires.borrow().values().for_each(|wire| wire.abort());
-                }
+                Order::Abort => self.enter(Stage::Aborting),
                 // Nobody waits for it any more, perhaps.
                 Order::Answer(answer) => drop(answer.send(())),
             }
         }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        let wires = self.wires.borrow();
+        wires.values().for_each(|wire| wire.enter(stage));
     }
 
     fn serve(
@@ -149,11 +151,7 @@ impl Worker {
             self.log.clone(),
             running,
         ));
-        if self.aborting.get() {
-            wire.abort();
-        } else if self.draining.get() {
-            wire.drain();
-        }
+        wire.enter(self.stage.get());
         self.wires
             .borrow_mut()
             .insert(seat.number, Rc::clone(&wire));

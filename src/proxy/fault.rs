@@ -44,6 +44,8 @@ pub enum FaultKind {
     ClientSlow,
     /// The client left; nobody is there to be answered.
     ClientGone,
+    /// The upstream's key is named and not there: it was not set yet.
+    NotConfigured,
     /// We are draining and the request cannot be finished.
     Draining,
     /// The upstream failed.
@@ -83,6 +85,17 @@ impl Fault {
         Fault::new(
             FaultKind::Draining,
             "upstreamd is shutting down and waits no longer. Send the request again.",
+        )
+    }
+
+    /// A request to the upstream named `upstream` whose key named `key` is not
+    /// there yet.
+    pub(super) fn not_configured(upstream: &str, key: &str) -> Self {
+        Fault::new(
+            FaultKind::NotConfigured,
+            format!(
+                "This upstreamd is not configured yet: upstream \"{upstream}\" has no key \"{key}\". Its operator has to run: upstreamd key set {key}"
+            ),
         )
     }
 
@@ -239,6 +252,14 @@ impl FaultKind {
             }
             // Never sent; 400 stands here only because every row has a status.
             FaultKind::ClientGone => client(StatusCode::BAD_REQUEST, INVALID, "client_aborted"),
+            FaultKind::NotConfigured => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "not_configured",
+                "proxy_configuration_error",
+                Us,
+                false,
+            ),
             FaultKind::Draining => row(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "server_error",

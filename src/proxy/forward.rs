@@ -43,6 +43,9 @@ pub async fn forward(
             .first()
             .map(|key| Bounded::from(key.name.as_str()));
     });
+    if let Some(key) = upstream.lacks_key() {
+        return Err(Fault::not_configured(&upstream.name, key));
+    }
 
     let prepared = body::prepare(
         &head,

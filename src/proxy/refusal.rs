@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::{AnswerBody, Fault};
+use super::{AnswerBody, Fault, FaultKind};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -43,6 +43,8 @@ impl Fault {
             StatusCode::UNAUTHORIZED => {
                 drop(fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
             }
+            // Nobody knows when somebody will have configured it.
+            _ if self.kind == FaultKind::NotConfigured => {}
             StatusCode::SERVICE_UNAVAILABLE => {
                 drop(fields.insert(header::RETRY_AFTER, RETRY_AFTER))
             }

@@ -17,20 +17,23 @@ const ADMIN_SOCKETS: [&str; 2] = ["upstreamd-admin", "upstreamd-admin.socket"];
 /// What a passed socket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Requests of clients.
+    /// Clients with requests.
     Clients,
+    /// The same, but only because the configuration speaks of its name.
+    ConfiguredClients,
     /// Health, reloads.
     Admin,
 }
 
-/// What the socket of this name is for; None if nobody knows the name.
-fn purpose(name: &str) -> Option<Purpose> {
+/// What a socket called `name` is for; `configured` tells of a name whether the
+/// configuration speaks of it.
+fn purpose(name: &str, configured: impl Fn(&str) -> bool) -> Option<Purpose> {
     if CLIENT_SOCKETS.contains(&name) {
         Some(Purpose::Clients)
     } else if ADMIN_SOCKETS.contains(&name) {
         Some(Purpose::Admin)
     } else {
-        None
+        configured(name).then_some(Purpose::ConfiguredClients)
     }
 }
 
@@ -61,7 +64,7 @@ impl std::error::Error for SocketError {}
 pub struct Passed {
     /// The name.
     pub name: String,
-    /// What it is for, by its name.
+    /// What it is for.
     pub purpose: Purpose,
     /// The socket.
     pub socket: PassedSocket,
@@ -77,10 +80,11 @@ pub enum PassedSocket {
 }
 
 /// All sockets that were passed to this process, close-on-exec; empty if none were.
+/// `configured` tells of a name whether the configuration speaks of it.
 ///
 /// # Errors
 /// A descriptor with an unknown name, or that is no listening stream socket.
-pub fn passed() -> Result<Vec<Passed>, SocketError> {
+pub fn passed(configured: impl Fn(&str) -> bool) -> Result<Vec<Passed>, SocketError> {
     let broken = |reason: String| SocketError {
         name: "LISTEN_FDS".into(),
         reason,
@@ -99,19 +103,28 @@ pub fn passed() -> Result<Vec<Passed>, SocketError> {
     names
         .into_iter()
         .enumerate()
-        .map(|(index, name)| take(&mut descriptors, index, name))
+        .map(|(index, name)| {
+            let purpose = purpose(&name, &configured);
+            take(&mut descriptors, index, name, purpose)
+        })
         .collect()
 }
 
-fn take(descriptors: &mut ListenFd, index: usize, name: String) -> Result<Passed, SocketError> {
+fn take(
+    descriptors: &mut ListenFd,
+    index: usize,
+    name: String,
+    purpose: Option<Purpose>,
+) -> Result<Passed, SocketError> {
     let unusable = |reason: &str| SocketError {
         name: name.clone(),
         reason: reason.to_owned(),
     };
-    let Some(purpose) = purpose(&name) else {
+    let Some(purpose) = purpose else {
         return Err(unusable(
-            "no socket of that name is known here; set FileDescriptorName=upstreamd in its .socket unit, \
-             or take the unit out of Sockets=",
+            "no socket of that name is known here; to let clients in by it, write [listener.NAME] with that name \
+             into the configuration, or set FileDescriptorName=upstreamd in its .socket unit; \
+             else take the unit out of Sockets=",
         ));
     };
     let not_listening = || {

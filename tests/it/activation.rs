@@ -169,7 +169,11 @@ fn an_unknown_name_ends_the_start_with_78_and_is_said() {
     let upstream = Upstream::answering("{}");
     refused(
         builder(&upstream).pass("web-front", loopback()),
-        &["web-front"],
+        &[
+            "web-front",
+            "[listener.NAME]",
+            "FileDescriptorName=upstreamd",
+        ],
     );
     // One more than there is work for, beside a good one.
     refused(
@@ -178,6 +182,35 @@ fn an_unknown_name_ends_the_start_with_78_and_is_said() {
             .pass("surplus", loopback()),
         &["surplus"],
     );
+}
+
+#[test]
+fn a_name_of_its_own_is_accepted_if_the_configuration_speaks_of_it() {
+    let upstream = Upstream::answering("{}");
+    let team = loopback();
+    let address = team.local_addr().unwrap();
+    let table =
+        "\n[client.one]\nkey = \"k\"\n[listener.\"team.socket\"]\nrequire_key = \"never\"\n";
+    let daemon = builder(&upstream)
+        .more_config(table)
+        .credential("k", "sk-one")
+        .pass("team.socket", team)
+        .pass("upstreamd", loopback())
+        .start();
+    let mut client = Client::tcp(address);
+    assert_eq!(client.get("/v1/models").status(), 200);
+    let event = daemon.wait_event("request_completed");
+    assert_eq!(event["listener"], "team.socket");
+
+    // Without it, the next start would refuse the socket, and so does a reload.
+    daemon.rewrite_config(
+        "[upstream.test]\nbase_url = \"@UPSTREAM@\"\nkeys = []\n[client.one]\nkey = \"k\"\n",
+    );
+    daemon.signal("HUP");
+    let failed = daemon.wait_event("reload_failed");
+    let message = failed["msg"].as_str().unwrap();
+    assert!(message.contains("[listener.\"team.socket\"]"), "{message}");
+    assert_eq!(client.get("/v1/models").status(), 200);
 }
 
 #[test]

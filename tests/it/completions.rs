@@ -34,12 +34,6 @@ fn names(flag: &Flag) -> Vec<String> {
         .collect()
 }
 
-/// Every subcommand, with what it does.
-fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let verbs = Verb::ALL.into_iter();
-    verbs.filter_map(|verb| verb.word().map(|word| (word, verb.help())))
-}
-
 /// Whether a value is the name of a file.
 fn is_path(value: &str) -> bool {
     ["FILE", "PATH"].contains(&value)
@@ -52,8 +46,59 @@ fn help(flag: &Flag) -> String {
     help
 }
 
+/// What may stand behind the words of a subcommand, by those words: `""` is
+/// followed by `check` and `key`, `key` by `set`.
+fn followers() -> Vec<(String, Vec<Follower>)> {
+    let mut followers: Vec<(String, Vec<Follower>)> = Vec::new();
+    let mut add = |before: String, follower: Follower| {
+        let at = match followers.iter().position(|(words, _)| *words == before) {
+            Some(at) => at,
+            None => {
+                followers.push((before, Vec::new()));
+                followers.len() - 1
+            }
+        };
+        let known = &mut followers[at].1;
+        if known.iter().all(|other| other.word != follower.word) {
+            known.push(follower);
+        }
+    };
+    for verb in Verb::ALL {
+        let words = verb.words();
+        for (at, word) in words.iter().enumerate() {
+            let is_last = at + 1 == words.len();
+            let help = if is_last {
+                verb.help()
+            } else {
+                "more behind it"
+            };
+            add(words[..at].join(" "), Follower { word, help });
+        }
+    }
+    followers
+}
+
+/// The words of subcommands that a file may follow.
+fn before_files() -> Vec<String> {
+    let takes_file = |verb: &Verb| {
+        verb.argument()
+            .is_some_and(|argument| argument.name == "FILE")
+    };
+    let verbs = Verb::ALL.into_iter().filter(takes_file);
+    verbs.map(|verb| verb.words().join(" ")).collect()
+}
+
+struct Follower {
+    word: &'static str,
+    help: &'static str,
+}
+
+fn joined(followers: &[Follower]) -> String {
+    let words: Vec<_> = followers.iter().map(|follower| follower.word).collect();
+    words.join(" ")
+}
+
 fn bash() -> String {
-    let verbs: Vec<_> = verbs().map(|(word, _)| word).collect();
     let mut words = String::new();
     let mut values = String::new();
     for flag in flags() {
@@ -76,6 +121,29 @@ fn bash() -> String {
             names(flag).join("|")
         ));
     }
+    let mut behind = String::new();
+    for files in before_files() {
+        behind.push_str(&format!(
+            "        *' {files} ')\n            compopt -o filenames\n            mapfile -t COMPREPLY < <(compgen -f -- \"$word\") ;;\n"
+        ));
+    }
+    // Longer ones first; none at all is the last.
+    for (before, words) in followers().iter().rev() {
+        let pattern = if before.is_empty() {
+            "*".into()
+        } else {
+            format!("*' {before} '")
+        };
+        behind.push_str(&format!(
+            "        {pattern}) mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\") ;;\n",
+            joined(words)
+        ));
+    }
+    for verb in Verb::ALL.iter().filter(|verb| !verb.words().is_empty()) {
+        let pattern = format!("        *' {} '*) ;;\n", verb.words().join(" "));
+        let at = behind.rfind("        *)").expect("it is the last");
+        behind.insert_str(at, &pattern);
+    }
     format!(
         r#"# bash completion of upstreamd; {HEAD}
 
@@ -92,19 +160,15 @@ _upstreamd() {{
 {values}    esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '{}' -- "$word")
-    elif [[ " ${{COMP_WORDS[*]:0:COMP_CWORD}} " == *' check '* ]]; then
-        compopt -o filenames
-        mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    elif [[ ! " ${{COMP_WORDS[*]:0:COMP_CWORD}} " =~ ' '({})' ' ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '{}' -- "$word")
+        return
     fi
+    case " ${{COMP_WORDS[*]:1:COMP_CWORD-1}} " in
+{behind}    esac
 }}
 
 complete -F _upstreamd upstreamd
 "#,
-        words.trim_start(),
-        verbs.join("|"),
-        verbs.join(" ")
+        words.trim_start()
     )
 }
 
@@ -134,13 +198,35 @@ fn zsh() -> String {
             ));
         }
     }
-    let verbs: Vec<_> = verbs()
-        .map(|(word, help)| format!("{word}\\:\"{help}\""))
-        .collect();
+    let list = |followers: &[Follower]| {
+        let each = followers
+            .iter()
+            .map(|Follower { word, help }| format!("{word}\\:\"{help}\""));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    let mut behind = String::new();
+    for (before, words) in followers() {
+        if before.is_empty() {
+            specs.push_str(&format!(
+                "    '1:subcommand:(({}))' \\\n    '2: :->second'\n",
+                list(&words)
+            ));
+        } else {
+            let words = words
+                .iter()
+                .map(|Follower { word, help }| format!(" '{word}[{help}]'"));
+            behind.push_str(&format!(
+                "    {before}) _values subcommand{} ;;\n",
+                words.collect::<String>()
+            ));
+        }
+    }
+    for files in before_files() {
+        behind.push_str(&format!("    {files}) _files ;;\n"));
+    }
     format!(
-        "#compdef upstreamd\n# zsh completion of upstreamd; {HEAD}\n\n_arguments -s -S : \\\n{specs}    \
-         '1:subcommand:(({}))' \\\n    '2:FILE:_files'\n",
-        verbs.join(" ")
+        "#compdef upstreamd\n# zsh completion of upstreamd; {HEAD}\n\nlocal line state\n_arguments -s -S : \\\n{specs}\n\
+         [[ $state == second ]] || return\ncase $line[1] in\n{behind}esac\n"
     )
 }
 
@@ -161,17 +247,28 @@ fn fish() -> String {
             help(flag)
         ));
     }
-    let words: Vec<_> = verbs().map(|(word, _)| word).collect();
-    let words = words.join(" ");
-    for (word, help) in verbs() {
-        lines.push_str(&format!(
-            "complete -c upstreamd -n 'not __fish_seen_subcommand_from {words}' -a {word} -d '{help}'\n"
+    let mut words = String::new();
+    let firsts = joined(&followers()[0].1);
+    for (before, followers) in followers() {
+        let when = match before.as_str() {
+            "" => format!("not __fish_seen_subcommand_from {firsts}"),
+            _ => format!(
+                "__fish_seen_subcommand_from {before}; and not __fish_seen_subcommand_from {}",
+                joined(&followers)
+            ),
+        };
+        for Follower { word, help } in followers {
+            words.push_str(&format!(
+                "complete -c upstreamd -n '{when}' -a {word} -d '{help}'\n"
+            ));
+        }
+    }
+    for files in before_files() {
+        words.push_str(&format!(
+            "complete -c upstreamd -n '__fish_seen_subcommand_from {files}' -F\n"
         ));
     }
-    format!(
-        "# fish completion of upstreamd; {HEAD}\n\ncomplete -c upstreamd -f\n{lines}\
-         complete -c upstreamd -n '__fish_seen_subcommand_from check' -F\n"
-    )
+    format!("# fish completion of upstreamd; {HEAD}\n\ncomplete -c upstreamd -f\n{lines}{words}")
 }
 
 /// What bash offers behind `line`, its last word being completed.
@@ -226,8 +323,15 @@ fn bash_completes_flags_their_words_and_the_subcommand() {
         ["warning"]
     );
     assert_eq!(offered(&["upstreamd", "ch"]), ["check"]);
-    assert_eq!(offered(&["upstreamd", ""]), ["check", "reload", "health"]);
+    let firsts = ["check", "reload", "health", "key"];
+    assert_eq!(offered(&["upstreamd", ""]), firsts);
     assert!(offered(&["upstreamd", "reload", ""]).is_empty());
+    assert_eq!(offered(&["upstreamd", "-c", "f", "ke"]), ["key"]);
+    assert_eq!(
+        offered(&["upstreamd", "key", ""]),
+        ["set", "list", "remove"]
+    );
+    assert!(offered(&["upstreamd", "key", "set", ""]).is_empty());
     let file = path("upstreamd.bash").display().to_string();
     let begun = &file[..file.len() - 2];
     for line in [

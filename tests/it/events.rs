@@ -149,7 +149,8 @@ fn every_field_is_in_every_event_and_null_where_there_is_nothing() {
     for name in ["method", "path", "client", "upstream"] {
         assert!(nothing[name].is_null(), "{name} in {nothing}");
     }
-    assert_eq!(nothing["remote"], "unix:0".replace('0', &user_id()));
+    let remote = format!("unix:{}/{}", user_id(), std::process::id());
+    assert_eq!(nothing["remote"], remote.as_str());
 }
 
 fn user_id() -> String {

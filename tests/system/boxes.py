@@ -11,6 +11,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BOX = HERE / "box"
+# What tests/system/run has built.
+BUILT = Path(os.environ.get("UPSTREAMD_BUILT", ""))
 
 # Debian's name -> the systemd that it has.
 SUITES = {"bookworm": 252, "trixie": 257}
@@ -116,10 +118,11 @@ key = "client.test"
         self.box.sh(
             """
             # The socket first, or a waiting connection starts the service again.
-            systemctl stop upstreamd.socket upstreamd.service
+            systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
+            systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
             rm -rf upstreamd.* upstreamd-admin.* system-upstreamd.slice.d
-            rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/*
+            rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
             """
@@ -128,7 +131,7 @@ key = "client.test"
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)
-        self.systemctl("start", "upstreamd.socket")
+        self.systemctl("start", "upstreamd.socket", "upstreamd-upgrade.path")
 
     def configure(self, text):
         self.box.write("/etc/upstreamd/upstreamd.toml", text)
@@ -157,8 +160,9 @@ key = "client.test"
         wait_until(lambda: self.state() == wanted, f"state {wanted}")
 
     def ask(self, *, unix=False, words=None, stream=False, path="chat/completions", key=CLIENT_KEY, user=None, at=TCP):
-        """A request by curl, as a running process."""
-        options = ["--unix-socket", UNIX] if unix else []
+        """A request by curl, as a running process; `unix` may be the path of another socket."""
+        options = ["--unix-socket", UNIX if unix is True else unix] if unix else []
+        options += ["-H", f"authorization: Bearer {key}"] if key else []
         if path == "chat/completions":
             body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hello"}], "stream": stream}
             if words:
@@ -166,7 +170,7 @@ key = "client.test"
             options += ["-H", "content-type: application/json", "-d", json.dumps(body)]
         command = [
             *("curl", "-sSN", "-m", str(PATIENCE), "-w", "\n%{http_code}"), *options,
-            *("-H", f"authorization: Bearer {key}", f"http://{at}/v1/{path}"),
+            f"http://{at}/v1/{path}",
         ]
         if user:
             command = ["runuser", "-u", user, "--", *command]

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Occasion;
 use super::checked::Config;
 use super::credentials::Credentials;
 use super::duration;
@@ -17,6 +18,7 @@ use super::written::Written;
 
 mod client;
 mod key;
+mod listener;
 mod server;
 mod tls;
 mod upstream;
@@ -32,6 +34,8 @@ pub(super) struct Surroundings<'e> {
     pub(super) directory: Option<&'e Path>,
     /// The file that was read.
     pub(super) file: Option<&'e Path>,
+    /// What it is all for.
+    pub(super) occasion: Occasion,
 }
 
 /// The checked configuration, or None with at least one problem collected.
@@ -43,7 +47,8 @@ pub(super) fn check(
     let server = server::check(&written.server, problems);
     let log = server::log(&written.log);
     let upstream = upstream::the_one(written, surroundings, problems);
-    let clients = client::check(&written.clients, &surroundings.credentials, problems);
+    let clients = client::check(&written.clients, surroundings, problems);
+    let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
     let file = surroundings.file.map(Path::to_owned);
     let upstream = upstream.filter(|_| problems.is_empty())?.into();
     Some(Config {
@@ -51,6 +56,8 @@ pub(super) fn check(
         log,
         upstream,
         clients,
+        listeners,
+        unread_keys: problems.unread_keys().to_vec(),
         file,
     })
 }

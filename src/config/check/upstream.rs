@@ -5,12 +5,14 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::config::checked::{Key, Upstream};
+use crate::config::credentials::Bearer;
 use crate::config::limits::{self, Limit};
 use crate::config::place::{At, Place};
 use crate::config::problem::{Problem, Problems};
 use crate::config::written::{self, Written};
 
-use super::{Surroundings, key, report_missing, tls, within};
+use super::key::{self, Unloaded};
+use super::{Surroundings, report_missing, tls, within};
 
 /// The one upstream. Every written one is checked, so that all errors are seen.
 pub(super) fn the_one(
@@ -65,7 +67,7 @@ fn check(
             problems,
         );
     }
-    let keys = keys(name, written, surroundings, problems);
+    let (keys, missing_keys) = keys(name, written, surroundings, problems);
     let tls = tls::check(name, &written.tls, surroundings, problems);
     let mut duration = |written: &Option<At<Duration>>, limit: &Limit<Duration>, key: &str| {
         within(written.as_ref(), limit, &path(key), problems)
@@ -100,6 +102,7 @@ fn check(
         name: name.to_owned(),
         base_url: written.base_url.as_ref()?.value.clone(),
         keys,
+        missing_keys,
         user_agent: written.user_agent.as_ref().map(|at| at.value.clone()),
         fields: fields.collect::<HeaderMap>(),
         connect_timeout,
@@ -112,12 +115,13 @@ fn check(
     })
 }
 
+/// Its keys, and the names of those that are nowhere.
 fn keys(
     name: &str,
     written: &written::Upstream,
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
-) -> Vec<Key> {
+) -> (Vec<Key>, Vec<String>) {
     let path = format!("upstream.{name}.keys");
     let Some(sources) = &written.keys else {
         // A refused OPENAI_API_KEY was meant to be here.
@@ -132,12 +136,14 @@ fn keys(
                 problems,
             );
         }
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
-    let mut keys: Vec<Key> = Vec::new();
+    let (mut keys, mut missing): (Vec<Key>, Vec<String>) = (Vec::new(), Vec::new());
+    let occasion = surroundings.occasion;
     for source in &sources.value {
         let key = source.value.name();
-        if keys.iter().any(|other| other.name == key) {
+        let found = keys.iter().map(|key| &key.name);
+        if found.chain(&missing).any(|other| other == key) {
             problems.add(Problem::new(
                 &path,
                 &source.place,
@@ -145,14 +151,21 @@ fn keys(
             ));
             continue;
         }
-        if let Some(secret) = key::load(source, &path, &surroundings.credentials, problems) {
-            keys.push(Key {
+        match key::load(source, Bearer::Upstream, &surroundings.credentials) {
+            Ok(secret) => keys.push(Key {
                 name: key.to_owned(),
                 authorization: secret.authorization(),
-            });
+            }),
+            Err(Unloaded::Missing(_)) if occasion.tolerates_missing_keys() => {
+                missing.push(key.to_owned());
+            }
+            Err(Unloaded::Sealed(_)) if occasion.tolerates_sealed_keys() => {
+                problems.could_not_read(key);
+            }
+            Err(unloaded) => problems.add(unloaded.problem(&path, source)),
         }
     }
-    keys
+    (keys, missing)
 }
 
 fn base_url_help(name: &str) -> String {

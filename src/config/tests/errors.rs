@@ -128,7 +128,7 @@ fn all_errors_are_said_at_once_and_in_order() {
             "3:12 server.max_body",
             "5:12 upstream.a.base_url",
             "6:9 upstream.a.keys",
-            "7:9 client.b.key",
+            "7:9 client.b",
             "PORT server.listen",
         ]
     );

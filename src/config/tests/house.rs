@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{Config, Environment, Errors, Overrides, print, resolve};
+use crate::config::written::Written;
+use crate::config::{Config, Environment, Errors, Occasion, Overrides, print, resolve};
 
 /// A directory of one test, removed when it ends.
 pub(super) struct House {
@@ -61,13 +62,27 @@ impl House {
     }
 
     pub(super) fn load_with(&self, overrides: &Overrides) -> Result<Config, Errors> {
+        self.resolve(overrides, Occasion::Reload)
+            .map(|(_, config)| config)
+    }
+
+    pub(super) fn load_for(&self, occasion: Occasion) -> Result<Config, Errors> {
+        self.resolve(&self.overrides, occasion)
+            .map(|(_, config)| config)
+    }
+
+    pub(super) fn resolve(
+        &self,
+        overrides: &Overrides,
+        occasion: Occasion,
+    ) -> Result<(Written, Config), Errors> {
         let default = self.path("default.toml");
-        resolve(overrides, &self.environment(), &default).map(|(_, config)| config)
+        resolve(overrides, &self.environment(), &default, occasion)
     }
 
     pub(super) fn print(&self) -> String {
-        let default = self.path("default.toml");
-        let (written, config) = resolve(&self.overrides, &self.environment(), &default).unwrap();
+        let resolved = self.resolve(&self.overrides, Occasion::Print);
+        let (written, config) = resolved.unwrap();
         print::toml(&written, &config)
     }
 

@@ -23,6 +23,14 @@ http2 = true
 platform_roots = true
 [client.\"c.d\"]
 key = \"k\"
+user = \"root\"
+gid = 7
+[client.e]
+uid = 8
+[listener.\"127.0.0.1:1\"]
+clients = [\"e\"]
+[listener.upstreamd]
+require_key = \"tcp\"
 ";
 
 /// All that can be compared; keys and clients by what they are checked against.
@@ -36,7 +44,7 @@ fn facts(config: &Config) -> String {
     let clients: Vec<_> = config
         .clients
         .iter()
-        .map(|client| (&client.name, client.key_sha256))
+        .map(|client| (&client.name, client.key_sha256, client.user, &client.group))
         .collect();
     let tls = upstream
         .tls
@@ -44,8 +52,8 @@ fn facts(config: &Config) -> String {
         .as_ref()
         .map(|identity| &identity.chain);
     format!(
-        "{:?} {:?} {upstream:?} {keys:?} {clients:?} {tls:?}",
-        config.server, config.log
+        "{:?} {:?} {upstream:?} {keys:?} {clients:?} {tls:?} {:?}",
+        config.server, config.log, config.listeners
     )
 }
 
@@ -86,6 +94,9 @@ fn every_value_says_where_it_comes_from() {
         "workers = 3                             # file",
         "max_header = \"64KiB\"                    # default",
         "keys = [\"OPENAI_API_KEY\"]               # $OPENAI_API_KEY",
+        "[listener.\"127.0.0.1:1\"]",
+        "require_key = \"always\"                  # default",
+        "require_key = \"tcp\"                     # file",
     ] {
         assert!(
             printed.lines().any(|printed| printed == line),

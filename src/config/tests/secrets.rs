@@ -1,6 +1,7 @@
 //! Where secrets are found, and that nobody prints one.
 
 use super::house::House;
+use crate::config::Occasion::{self, Check, Print, Reload, Start};
 
 const FILE: &str = "[upstream.a]\nbase_url = \"https://h\"\nkeys = [\"my.key\"]\n";
 
@@ -43,7 +44,7 @@ error: upstream.a.keys: there is no key named \"my.key\"
   |
 3 | keys = [\"my.key\"]
   |         ^^^^^^^^
-  = help: put it into one of
+  = help: run `upstreamd key set my.key`, or put it into one of
           /run/c/my.key
           /run/c/key_my.key
           /run/c/enc_my.key
@@ -64,6 +65,96 @@ fn a_key_file_that_others_may_read_is_refused() {
     );
     assert!(
         errors.contains("help: chmod 600 DIR/keys/my.key"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_clients_key_may_lie_where_its_group_can_read_it() {
+    let file = format!("{FILE}[client.b]\nkey = \"b\"\n");
+    let with = |mode| {
+        let house = House::with(&file).set("OPENAI_API_KEY", "k");
+        house.file("clients/b", "abc", mode)
+    };
+    let hash = with(0o640).load().unwrap().clients[0].key_sha256;
+    for mode in [0o600, 0o440] {
+        assert_eq!(with(mode).load().unwrap().clients[0].key_sha256, hash);
+    }
+    for mode in [0o644, 0o660, 0o650] {
+        let errors = with(mode).errors();
+        let message = format!("DIR/clients/b is open to other users (mode {mode:04o})");
+        assert!(errors.contains(&message), "{errors}");
+        assert!(errors.contains("help: chmod 640 DIR/clients/b"), "{errors}");
+    }
+    // It is the last of the files, and before the environment.
+    let house = with(0o640).set("UPSTREAMD_KEY_B", "variable");
+    assert_eq!(house.load().unwrap().clients[0].key_sha256, hash);
+    let house = house.file("keys/b", "other", 0o600);
+    assert_ne!(house.load().unwrap().clients[0].key_sha256, hash);
+}
+
+#[test]
+fn an_upstreams_key_never_lies_where_a_group_can_read_it() {
+    let errors = House::with(FILE)
+        .file("clients/my.key", "abc", 0o640)
+        .errors();
+    assert!(errors.contains("there is no key named"), "{errors}");
+    assert!(!errors.contains("clients/my.key"), "{errors}");
+}
+
+#[test]
+fn at_a_start_a_missing_key_is_no_error_and_its_name_is_kept() {
+    let config = House::with(FILE).load_for(Start).unwrap();
+    assert_eq!(config.upstream.lacks_key(), Some("my.key"));
+    let two = FILE.replace("\"my.key\"", "\"my.key\", \"other\"");
+    let config = House::with(&two).file("keys/other", "o", 0o600);
+    let config = config.load_for(Start).unwrap();
+    assert_eq!(config.upstream.missing_keys, ["my.key"]);
+    // The one that is there is used.
+    assert_eq!(config.upstream.lacks_key(), None);
+    assert_eq!(config.upstream.keys[0].name, "other");
+}
+
+#[test]
+fn at_a_start_any_other_mistake_is_an_error_still() {
+    let missing = House::with(&format!("{FILE}[client.b]\nkey = \"b\"\n"));
+    let insecure = House::with(FILE).file("keys/my.key", "abc", 0o644);
+    let empty = House::with(FILE).file("keys/my.key", "", 0o600);
+    let pasted = House::with(&FILE.replace("my.key", "sk-0123456789abcdef"));
+    for (house, message) in [
+        (missing, "client.b.key: there is no key named \"b\""),
+        (insecure, "is open to other users"),
+        (empty, "it is empty"),
+        (pasted, "looks like a key itself (hidden)"),
+    ] {
+        let errors = house.load_for(Start).expect_err(message).to_string();
+        assert!(errors.contains(message), "{errors}");
+    }
+}
+
+#[test]
+fn a_key_that_only_systemd_can_read_is_there_for_whoever_looks_and_not_for_whoever_runs() {
+    let both = format!("{FILE}[client.b]\nkey = \"b\"\n");
+    let house = House::with(&both)
+        .file("keys.encrypted/my.key", "sealed", 0o600)
+        .file("keys.encrypted/b", "sealed", 0o600);
+    for occasion in [Check, Print] {
+        let config = house.load_for(occasion).unwrap();
+        assert_eq!(config.unread_keys, ["my.key", "b"]);
+    }
+    for occasion in [Start, Reload] {
+        let errors = house.load_for(occasion).unwrap_err().to_string();
+        for name in ["my.key", "b"] {
+            let message = format!("keys.encrypted/{name} is encrypted, and only systemd");
+            assert!(errors.contains(&message), "{errors}");
+        }
+    }
+    // Whom systemd gave what it has, looks no further.
+    let credentials = house.path("credentials").display().to_string();
+    let house = house.set("CREDENTIALS_DIRECTORY", &credentials);
+    let errors = house.load_for(Occasion::Check).unwrap_err().to_string();
+    assert!(
+        errors.contains("there is no key named \"my.key\""),
         "{errors}"
     );
 }
@@ -204,8 +295,6 @@ fn no_secret_is_in_debug_or_printed_output() {
         "{printed}"
     );
     assert!(printed.contains("\"accept\" = \"a/b\""), "{printed}");
-    let default = house.path("default.toml");
-    let (written, _) =
-        super::super::resolve(&house.overrides, &house.environment(), &default).unwrap();
+    let (written, _) = house.resolve(&house.overrides, Reload).unwrap();
     assert!(!format!("{written:?}").contains(SECRET), "{written:?}");
 }

@@ -1,4 +1,4 @@
-//! packaging/examples/upstreamd.toml: what is installed as the configuration.
+//! packaging/examples/upstreamd.toml: an example that has every key.
 
 use std::fs;
 
@@ -50,16 +50,26 @@ fn the_example_is_right_with_every_setting_in_use() {
         let builder = builder.credential("main", "sk-main");
         builder.credential("client.litellm", "sk-litellm")
     };
+    // Users that every machine has.
+    let in_use = in_use.replace("user = \"litellm\"", "user = \"root\"");
+    let in_use = in_use.replace("group = \"ci\"", "group = \"root\"");
     let builder = with_keys(Daemon::builder().config(&in_use));
     let mut daemon = builder.arg("--print-config").spawn();
     let used = printed(&mut daemon);
 
     let named = |(table, key): (String, String)| {
-        let table = table.replace(".main", ".NAME").replace(".litellm", ".NAME");
+        let own = [".main", ".litellm", ".upstreamd"];
+        let table = own
+            .iter()
+            .fold(table, |table, name| table.replace(name, ".NAME"));
         (table, key)
     };
     let tables = ["fields", "tls"].map(String::from);
-    let is_setting = |(table, key): &(String, String)| table != "file" && !tables.contains(key);
+    // Other words for what is there.
+    let aliases = ["uid", "gid"].map(String::from);
+    let is_setting = |(table, key): &(String, String)| {
+        table != "file" && !tables.contains(key) && !aliases.contains(key)
+    };
     // The flag that tests are started with stands above the file.
     let of_file = used
         .iter()

@@ -20,7 +20,8 @@ fn after(kind: FaultKind) -> Option<FaultKind> {
         K::BodyTooLarge => K::InvalidJson,
         K::InvalidJson => K::ClientSlow,
         K::ClientSlow => K::ClientGone,
-        K::ClientGone => K::Draining,
+        K::ClientGone => K::NotConfigured,
+        K::NotConfigured => K::Draining,
         K::Draining => K::Upstream(F::Dns),
         K::Upstream(failure) => K::Upstream(match failure {
             F::Dns => F::Refused,

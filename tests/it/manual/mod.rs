@@ -10,6 +10,7 @@ mod example;
 mod faults;
 mod page;
 mod rendered;
+mod shipped;
 mod source;
 
 use std::collections::BTreeSet;

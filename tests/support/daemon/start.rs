@@ -119,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// A file beside the configuration, readable by this user only.
+    pub fn file(self, name: &str, content: &str) -> Builder {
+        self.directory.write(name, content);
+        self
+    }
+
     /// One more argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Builder {
         self.arguments.push(argument.into());

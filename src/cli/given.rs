@@ -1,0 +1,23 @@
+//! What was given on a command line, flag by flag.
+
+use std::path::PathBuf;
+
+use crate::config::Overrides;
+use crate::config::checked::ListenAddress;
+
+/// What the flags said; most of it goes with some subcommands alone.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// What stands above file and environment.
+    pub(super) overrides: Overrides,
+    /// `--print-config`
+    pub(super) print_config: bool,
+    /// `--admin`
+    pub(super) admin: Option<PathBuf>,
+    /// `--at`
+    pub(super) at: Option<ListenAddress>,
+    /// `--plain`
+    pub(super) plain: bool,
+    /// `--no-restart`
+    pub(super) no_restart: bool,
+}

@@ -1,0 +1,86 @@
+//! The table of subcommands.
+
+/// What upstreamd is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Serve: no subcommand.
+    Run,
+    /// `check`
+    Check,
+    /// `reload`
+    Reload,
+    /// `health`
+    Health,
+    /// `key set`
+    KeySet,
+    /// `key list`
+    KeyList,
+    /// `key remove`
+    KeyRemove,
+}
+
+/// The one word that may follow a subcommand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argument {
+    /// How help calls it.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub is_required: bool,
+}
+
+impl Verb {
+    /// Every one, in the order of the help.
+    pub const ALL: [Verb; 7] = [
+        Verb::Run,
+        Verb::Check,
+        Verb::Reload,
+        Verb::Health,
+        Verb::KeySet,
+        Verb::KeyList,
+        Verb::KeyRemove,
+    ];
+
+    /// The words that it is written with; none for [`Verb::Run`].
+    #[must_use]
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Verb::Run => &[],
+            Verb::Check => &["check"],
+            Verb::Reload => &["reload"],
+            Verb::Health => &["health"],
+            Verb::KeySet => &["key", "set"],
+            Verb::KeyList => &["key", "list"],
+            Verb::KeyRemove => &["key", "remove"],
+        }
+    }
+
+    /// The word that may follow.
+    #[must_use]
+    pub fn argument(self) -> Option<Argument> {
+        let (name, is_required) = match self {
+            Verb::Run | Verb::Reload | Verb::Health | Verb::KeyList => return None,
+            Verb::Check => ("FILE", false),
+            Verb::KeySet | Verb::KeyRemove => ("NAME", true),
+        };
+        Some(Argument { name, is_required })
+    }
+
+    /// What it does, in one line of help.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Verb::Run => "serve until SIGTERM; reload on SIGHUP",
+            Verb::Check => "check the configuration, and exit",
+            Verb::Reload => "have the running daemon reload",
+            Verb::Health => "ask whether the daemon serves",
+            Verb::KeySet => "store a key, read from standard input",
+            Verb::KeyList => "list the keys that are stored or named",
+            Verb::KeyRemove => "remove a stored key",
+        }
+    }
+
+    /// `key set`: as in a sentence; `upstreamd` alone has no words.
+    pub(super) fn shown(self) -> String {
+        self.words().join(" ")
+    }
+}
