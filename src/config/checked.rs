@@ -94,11 +94,14 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-/// The form of a log record on standard error.
+/// The form of a log record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// `text` on a terminal, `json` elsewhere.
+    /// `journal` where standard error is the journal, `text` on a terminal,
+    /// `json` elsewhere.
     Auto,
+    /// Fields of the systemd journal.
+    Journal,
     /// One JSON object a line.
     Json,
     /// One line for a person's eyes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use slog::{Logger, info};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::leaving::{all_closed, tell};
@@ -27,7 +28,7 @@ pub(super) struct Handover {
 
 impl Handover {
     /// Begins it; does nothing if it has begun.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         &mut self,
         workers: &[WorkerHandle],
         stop: &watch::Sender<bool>,
@@ -39,11 +40,13 @@ impl Handover {
             return;
         }
         self.until = Some(Instant::now() + at_most);
+        stop.send_replace(true);
+        tell(workers, || Order::HandOver);
+        // A turn of the acceptors: once it is said, they take nothing more.
+        yield_now().await;
         let running: usize = workers.iter().map(WorkerHandle::requests).sum();
         info!(log, "another instance accepts from now on: {} requests running, at most {:?}", running, at_most; "event" => "handing_over", "requests" => running);
         status.handing_over();
-        stop.send_replace(true);
-        tell(workers, || Order::HandOver);
     }
 
     /// Until it is done: nothing runs any more, or its time is over. Never, if

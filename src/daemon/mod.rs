@@ -5,6 +5,7 @@
 
 mod drain;
 mod handover;
+mod last_words;
 mod leaving;
 mod process;
 mod reload;
@@ -21,12 +22,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info};
+use slog::{Logger, info};
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::handover::Handover;
+use self::last_words::FlushAtEnd;
 use self::leaving::{First, first};
 use self::reload::{Reload, Sources};
 use self::signals::{Hangups, Signal, Signals};
@@ -35,36 +37,60 @@ use self::warnings::Warnings;
 use self::watchdog::{Acceptor, Watchdog};
 use crate::admin;
 use crate::cli::{ExitCode, Failed};
+use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::{self, Notify};
 use crate::telemetry::log::{Form, Logs};
 
-/// How long the last records may take to be written at the end.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
 /// Reloads that may be asked for while one runs; further ones wait to ask.
 const MOST_RELOADS: usize = 16;
 
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// It could not start. What happens later is logged, and does not end it.
+/// It could not start, and the journal has not been told. What happens later is
+/// logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
     // Before the first secret is read.
-    process::forbid_dumps().map_err(|error| {
+    let forbidden = process::forbid_dumps().map_err(|error| {
         let message = format!("cores cannot be forbidden: {error}");
         Failed::new(ExitCode::Unavailable, message)
-    })?;
+    });
+    let (config, listeners) = match forbidden.and_then(|()| prepare(&overrides, &environment)) {
+        Ok(prepared) => prepared,
+        Err(failed) => return last_words::start_failed_early(failed),
+    };
+    let form = Form::resolve(config.log.format, process::colour());
+    let logs = Logs::start(form, config.log.level);
+    process::log_panics(logs.logger());
+    let _flush = FlushAtEnd(&logs);
+    start(config, listeners, overrides, environment, &logs)
+        .or_else(|failed| last_words::start_failed(failed, &logs))
+}
+
+/// What comes before the log.
+fn prepare(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<(Config, sockets::Opened), Failed> {
     // Without a key the port is open all the same, and says what is missing.
-    let config = config::load(&overrides, &environment, Occasion::Start)
+    let config = config::load(overrides, environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
     process::raise_descriptor_limit();
-    let form = Form::resolve(config.log.format, process::colour());
-    let logs = Logs::start(form, config.log.level);
+    Ok((config, listeners))
+}
+
+fn start(
+    config: Config,
+    listeners: sockets::Opened,
+    overrides: Overrides,
+    environment: Environment,
+    logs: &Logs,
+) -> Result<ExitCode, Failed> {
     let log = logs.logger();
-    process::log_panics(logs.logger());
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
@@ -84,14 +110,10 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
         environment,
         configured: listeners.configured.clone(),
     };
-    let serving = serve(listeners, Arc::new(snapshot), sources, &logs, &log);
+    let serving = serve(listeners, Arc::new(snapshot), sources, logs, &log);
     let ended = LocalSet::new().block_on(&runtime, serving);
     // A reload that hangs in a file system is not waited for.
     runtime.shutdown_background();
-    if let Err(failed) = &ended {
-        error!(log, "{}", failed.message; "event" => "start_failed");
-    }
-    logs.flush(FLUSH_TIME);
     ended
 }
 
@@ -209,7 +231,7 @@ async fn serve(
             match first(ends, reloading.as_mut()).await {
                 First::One(First::One(Signal::HandOver)) => {
                     let at_most = reload.current().config.server.handover_timeout;
-                    handover.begin(&workers, &stop, at_most, &status, log);
+                    handover.begin(&workers, &stop, at_most, &status, log).await;
                 }
                 First::One(First::One(Signal::Stop)) => {
                     break reload.current().config.server.drain_timeout;

@@ -88,6 +88,11 @@ class Box:
         return self.sh('journalctl --sync 2>/dev/null || true; journalctl "$@"', "--no-pager", "-o", "cat", *options)
 
 
+def text(value):
+    """journalctl writes a value with a control character in it as its bytes."""
+    return bytes(value).decode() if isinstance(value, list) else value
+
+
 class Service:
     """upstreamd in a box."""
 
@@ -158,6 +163,12 @@ key = "client.test"
 
     def wait_for_state(self, wanted):
         wait_until(lambda: self.state() == wanted, f"state {wanted}")
+
+    def records(self, *matches, unit="upstreamd.service"):
+        """What is in the journal since the test began, each as its fields."""
+        of_unit = ["-u", unit] if unit else []
+        found = self.box.journal("-o", "json", "--all", "--since", self.since, *of_unit, *matches)
+        return [{name: text(value) for name, value in json.loads(line).items()} for line in found.splitlines()]
 
     def ask(self, *, unix=False, words=None, stream=False, path="chat/completions", key=CLIENT_KEY, user=None, at=TCP):
         """A request by curl, as a running process; `unix` may be the path of another socket."""

@@ -15,6 +15,8 @@ install -m 644 *.socket *.service *.path $units/
 install -D -m 755 upgrade /usr/lib/upstreamd/upgrade
 install -m 644 sysusers.d/* /usr/lib/sysusers.d/
 install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
+install -m 644 upstreamd.catalog /usr/lib/systemd/catalog/
+journalctl --update-catalog
 for drop_in in upstreamd.service.d/*-systemd-*.conf; do
     since=${drop_in##*-}
     [ "$3" -lt "${since%.conf}" ] || install -D -m 644 "$drop_in" "$units/$drop_in"
