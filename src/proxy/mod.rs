@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod edit;
 mod fault;
 mod fields;
 mod forward;
