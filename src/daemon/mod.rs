@@ -128,9 +128,10 @@ async fn serve(
         );
         spawn_local(accepting.map_err(unavailable)?);
     }
-    info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
+    let upstream = snapshot.config.upstream();
+    info!(log, "serving {} at {}", names(&snapshot), addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
-        "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
+        "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
     notify.ready(&status(&snapshot, addresses.len(), &workers));
 
     while let Signal::Reload = signals.next().await {
@@ -151,15 +152,31 @@ async fn serve(
 }
 
 fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
-    if let Some(lacking) = warnings::not_configured(&snapshot.config.upstream) {
-        return lacking;
+    let upstreams = snapshot.config.upstreams.iter();
+    let lacking = upstreams.filter_map(|upstream| warnings::not_configured(upstream));
+    // Those of the others would be as much as the line holds.
+    let lacking = lacking.into_iter().next();
+    if let (Some(lacking), [_]) = (&lacking, &snapshot.config.upstreams[..]) {
+        return lacking.clone();
     }
     let running: usize = workers.iter().map(WorkerHandle::requests).sum();
     let plural = if sockets == 1 { "" } else { "s" };
+    let several = match snapshot.config.upstreams.len() {
+        1 => "",
+        _ => "s",
+    };
+    let lacking = lacking.map_or(String::new(), |lacking| format!("; {lacking}"));
     format!(
-        "serving upstream {} on {sockets} socket{plural}, {running} requests running",
-        snapshot.config.upstream.name
+        "serving upstream{several} {} on {sockets} socket{plural}, {running} requests running{lacking}",
+        names(snapshot)
     )
+}
+
+/// The names of its upstreams.
+fn names(snapshot: &Snapshot) -> String {
+    let upstreams = snapshot.config.upstreams.iter();
+    let names: Vec<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// Colour at a terminal where it is not unwanted (no-color.org).

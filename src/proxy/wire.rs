@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slog::Logger;
@@ -64,6 +65,8 @@ pub struct Tunnel {
     pub stream: Stream,
     /// What had been read from it beyond the 101.
     pub early: Bytes,
+    /// How long nothing may move either way.
+    pub idle_timeout: Duration,
 }
 
 impl Wire {

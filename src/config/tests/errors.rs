@@ -173,7 +173,7 @@ error: upstream.default.keys: this upstream has no key
 "
     );
     let house = House::with("[upstream.a]\nbase_url = \"http://h\"\nkeys = []\n");
-    assert!(house.load().unwrap().upstream.keys.is_empty());
+    assert!(house.load().unwrap().upstream().keys.is_empty());
 }
 
 #[test]

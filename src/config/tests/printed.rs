@@ -35,7 +35,7 @@ require_key = \"tcp\"
 
 /// All that can be compared; keys and clients by what they are checked against.
 fn facts(config: &Config) -> String {
-    let upstream = &config.upstream;
+    let upstream = config.upstream();
     let keys: Vec<_> = upstream
         .keys
         .iter()
