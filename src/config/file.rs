@@ -225,14 +225,16 @@ fn model(place: Place, section: &mut Section<'_, '_>) -> Model {
         drop: section.take_all("drop"),
     };
     section.take_table("set", |section| model.set = parameters(section));
-    section.take_tables("upstreams", |place, section| {
-        model.upstreams.get_or_insert_default().push(ModelUpstream {
+    let mut upstreams = Vec::new();
+    let place = section.take_tables("upstreams", |place, section| {
+        upstreams.push(ModelUpstream {
             place,
             upstream: section.take("upstream"),
             name: section.take("name"),
             weight: section.take("weight"),
         });
     });
+    model.upstreams = place.map(|place| At::new(upstreams, place));
     model
 }
 

@@ -91,7 +91,7 @@ pub(super) struct Model {
     /// Where its name stands.
     pub(super) place: Place,
     pub(super) upstream: Option<At<Vec<At<UpstreamName>>>>,
-    pub(super) upstreams: Option<Vec<ModelUpstream>>,
+    pub(super) upstreams: Option<At<Vec<ModelUpstream>>>,
     pub(super) name: Option<At<ModelName>>,
     pub(super) set: Vec<(At<String>, At<Json>)>,
     pub(super) drop: Option<At<Vec<At<Parameter>>>>,

@@ -14,6 +14,7 @@ use super::answer::{AnswerBody, Origin};
 use super::body::{self, Ready};
 use super::fault::{Fault, FaultKind};
 use super::fields;
+use super::listing::{Asked, Asker};
 use super::target::Target;
 use super::wire::{Tunnel, Wire};
 use crate::config::checked::Client;
@@ -39,6 +40,19 @@ pub async fn forward(
     refuse_hosts(&head)?;
     refuse_codings(&head)?;
     access::to_endpoint(client, &target)?;
+    let asked = Asked::by(&head, &target);
+    if let Some(asked) = &asked {
+        let asker = Asker {
+            engine,
+            wire,
+            client,
+            request_id,
+        };
+        let answer = Box::pin(asker.answer(asked, &head, &target)).await?;
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
     let prepared = body::prepare(
         &head,
         &target,
@@ -48,7 +62,8 @@ pub async fn forward(
         wire,
     )
     .await?;
-    let model = prepared.model.as_deref();
+    let named = asked.as_ref().and_then(Asked::name);
+    let model = prepared.model.as_deref().or(named);
     wire.note(|record| {
         match &prepared.body {
             Ready::Whole(whole) => record.read_whole(whole.len()),

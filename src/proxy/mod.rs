@@ -13,6 +13,8 @@ mod fields;
 mod forward;
 mod interim;
 mod joined;
+mod list;
+mod listing;
 mod record;
 mod refusal;
 mod route;

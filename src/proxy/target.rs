@@ -117,7 +117,7 @@ fn climbs(path: &str) -> bool {
             return true;
         }
         // Each round makes it shorter, so this ends.
-        let decoded = decode(&path);
+        let decoded = decoded(&path);
         if decoded.len() == path.len() {
             return false;
         }
@@ -125,7 +125,9 @@ fn climbs(path: &str) -> bool {
     }
 }
 
-fn decode(path: &[u8]) -> Vec<u8> {
+/// `path` with its escapes read, once.
+pub(super) fn decoded(path: impl AsRef<[u8]>) -> Vec<u8> {
+    let path = path.as_ref();
     let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
     while at < path.len() {

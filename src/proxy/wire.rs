@@ -109,6 +109,11 @@ impl Wire {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Where records go.
+    pub(super) fn log(&self) -> &Logger {
+        &self.log
+    }
+
     /// Writes into the running request's record.
     pub fn note(&self, write: impl FnOnce(&mut Record)) {
         if let Some(record) = self.record.borrow_mut().as_mut() {

@@ -52,11 +52,11 @@ pub(super) fn check(written: &Written, default: usize, problems: &mut Problems) 
         };
         let candidates = table.candidates(written, default);
         table.edits_are_one_a_parameter(written);
-        let weights = written.upstreams.iter().flatten();
+        let mut upstreams = written.upstreams.iter().flat_map(|at| &at.value);
         Model {
             name: Glob::new(name.as_str()),
             candidates,
-            is_weighted: weights.into_iter().any(|one| one.weight.is_some()),
+            is_weighted: upstreams.any(|one| one.weight.is_some()),
             set: written
                 .set
                 .iter()
@@ -106,9 +106,8 @@ struct Table<'a> {
 impl Table<'_> {
     fn candidates(&mut self, written: &written::Model, default: usize) -> Vec<Candidate> {
         if let (Some(_), Some(several)) = (&written.upstream, &written.upstreams) {
-            let place = several.first().map_or(&written.place, |one| &one.place);
             let message = "the same thing as upstream, which is there too";
-            let problem = Problem::new(format!("{}.upstreams", self.path), place, message);
+            let problem = Problem::new(format!("{}.upstreams", self.path), &several.place, message);
             self.problems.add(problem.help("keep one of them"));
         }
         if let (Some(name), Some(_)) = (&written.name, &written.upstreams) {
@@ -161,11 +160,11 @@ impl Table<'_> {
         candidates
     }
 
-    fn each_its_own(&mut self, several: &[written::ModelUpstream]) -> Vec<Candidate> {
+    fn each_its_own(&mut self, several: &At<Vec<written::ModelUpstream>>) -> Vec<Candidate> {
         let path = format!("{}.upstreams", self.path);
-        self.is_not_empty(&path, several.is_empty(), &Place::Nowhere);
+        self.is_not_empty(&path, several.value.is_empty(), &several.place);
         let mut candidates = Vec::new();
-        for one in several {
+        for one in &several.value {
             let weight = within(
                 one.weight.as_ref(),
                 &limits::WEIGHT,

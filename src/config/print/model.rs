@@ -12,9 +12,8 @@ pub(super) fn print(page: &mut Page, name: &str, written: &Model, default: &str)
             let names = value.iter().map(|at| string(&at.value.0));
             page.line("upstream", array(names), Some(place));
         }
-        (None, Some(several)) => {
-            let place = several.first().map(|one| &one.place);
-            page.line("upstreams", array(several.iter().map(upstream)), place);
+        (None, Some(At { value, place })) => {
+            page.line("upstreams", array(value.iter().map(upstream)), Some(place));
         }
         (None, None) => page.line("upstream", array([string(default)].into_iter()), None),
     }

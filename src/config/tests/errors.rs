@@ -177,22 +177,6 @@ error: upstream.default.keys: this upstream has no key
 }
 
 #[test]
-fn two_upstreams_are_one_too_many_for_now() {
-    let errors = wrong("[upstream.b]\nbase_url = \"https://h\"\nkeys = []\n");
-    assert_eq!(
-        errors,
-        "\
-error: upstream: found 2 upstreams (a, b), expected one upstream for now
- --> DIR/upstreamd.toml:4:11
-  |
-4 | [upstream.b]
-  |           ^
-  = help: keep one [upstream.NAME]; several come with models, in a later version
-"
-    );
-}
-
-#[test]
 fn what_is_not_available_yet_says_so() {
     let errors = wrong("[log]\nformat = \"journal\"\n");
     assert!(
