@@ -13,7 +13,7 @@ _upstreamd() {
         -c|--config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         -l|--listen) :; return ;;
         --base-url) :; return ;;
-        --log-format) mapfile -t COMPREPLY < <(compgen -W 'auto json text' -- "$word"); return ;;
+        --log-format) mapfile -t COMPREPLY < <(compgen -W 'auto journal json text' -- "$word"); return ;;
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
         --admin) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --at) :; return ;;

@@ -4,7 +4,7 @@ complete -c upstreamd -f
 complete -c upstreamd -s c -l config -r -F -d 'the configuration file'
 complete -c upstreamd -s l -l listen -x -d 'listen here: 127.0.0.1:4000, [::1]:4000, unix:/path; may be given several times'
 complete -c upstreamd -l base-url -x -d 'where requests go: https://host/v1'
-complete -c upstreamd -l log-format -x -a 'auto json text' -d 'auto, json or text; auto is text on a terminal'
+complete -c upstreamd -l log-format -x -a 'auto journal json text' -d 'auto, journal, json or text'
 complete -c upstreamd -l log-level -x -a 'error warning info debug' -d 'error, warning, info or debug'
 complete -c upstreamd -l print-config -d 'print the checked configuration as TOML, secrets masked, and exit'
 complete -c upstreamd -l admin -r -F -d 'with reload: the admin socket of the daemon, if not /run/upstreamd/admin.sock'

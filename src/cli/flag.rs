@@ -105,7 +105,7 @@ static FLAGS: [Flag; 12] = [
     Flag {
         long: "log-format",
         short: None,
-        help: "auto, json or text; auto is text on a terminal",
+        help: "auto, journal, json or text",
         verbs: BOTH,
         effect: Effect::Value {
             name: "FORMAT",

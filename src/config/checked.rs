@@ -62,6 +62,8 @@ pub struct Server {
     pub max_connections: NonZeroUsize,
     /// How long running requests may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long they may go on after SIGUSR1, while another instance accepts.
+    pub handover_timeout: Duration,
     /// Bytes of a body that has to be read whole (JSON on a known endpoint).
     pub max_body: usize,
     /// Bytes of a request's head (request line and fields), 8 KiB to 1 MiB.
@@ -105,11 +107,14 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-/// The form of a log record on standard error.
+/// The form of a log record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// `text` on a terminal, `json` elsewhere.
+    /// `journal` where standard error is the journal, `text` on a terminal,
+    /// `json` elsewhere.
     Auto,
+    /// Fields of the systemd journal.
+    Journal,
     /// One JSON object a line.
     Json,
     /// One line for a person's eyes.

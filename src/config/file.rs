@@ -172,6 +172,7 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         workers: section.take("workers"),
         max_connections: section.take("max_connections"),
         drain_timeout: section.take("drain_timeout"),
+        handover_timeout: section.take("handover_timeout"),
         max_body: section.take("max_body"),
         max_header: section.take("max_header"),
         header_timeout: section.take("header_timeout"),

@@ -13,6 +13,7 @@ const HARMLESS: &[&str] = &[
     "workers",
     "max_connections",
     "drain_timeout",
+    "handover_timeout",
     "max_body",
     "max_header",
     "header_timeout",

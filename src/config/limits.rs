@@ -33,6 +33,11 @@ pub(super) const MAX_CONNECTIONS: Limit<usize> = Limit {
 /// Most answers end in 15 s, and systemd's `TimeoutStopSec` is 90 s. 0 aborts at once.
 pub(super) const DRAIN_TIMEOUT: Limit<Duration> = duration(Duration::from_secs(15), Duration::ZERO);
 
+/// The longest session of OpenAI's Realtime API. Nobody waits for it: another
+/// instance serves. Only what does not end by itself has to be ended.
+pub(super) const HANDOVER_TIMEOUT: Limit<Duration> =
+    duration(Duration::from_secs(3600), Duration::ZERO);
+
 /// OpenAI takes 50 MB of images in a request; base64 and the rest of it fit in 64 MiB.
 pub(super) const MAX_BODY: Limit<Size> = Limit {
     default: Size(64 << 20),

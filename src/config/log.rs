@@ -4,8 +4,9 @@ use super::checked::{LogFormat, LogLevel};
 use super::nearest::nearest;
 use super::value::{Text, Wrong};
 
-const FORMATS: [(&str, LogFormat); 3] = [
+const FORMATS: [(&str, LogFormat); 4] = [
     ("auto", LogFormat::Auto),
+    ("journal", LogFormat::Journal),
     ("json", LogFormat::Json),
     ("text", LogFormat::Text),
 ];
@@ -24,14 +25,9 @@ pub(crate) const FORMAT_WORDS: [&str; FORMATS.len()] = words(&FORMATS);
 pub(crate) const LEVEL_WORDS: [&str; LEVELS.len()] = words(&LEVELS);
 
 impl Text for LogFormat {
-    const EXPECTED: &'static str = "\"auto\", \"json\" or \"text\"";
+    const EXPECTED: &'static str = "\"auto\", \"journal\", \"json\" or \"text\"";
 
     fn from_text(text: &str) -> Result<LogFormat, Wrong> {
-        if text == "journal" {
-            return Err(Wrong::text(text).help(
-                "native journal records are not available yet; \"json\" and \"text\" reach the journal as plain lines",
-            ));
-        }
         choose(text, &FORMATS)
     }
 }
@@ -48,6 +44,7 @@ impl Text for LogLevel {
 pub(super) fn format_word(format: LogFormat) -> &'static str {
     match format {
         LogFormat::Auto => "auto",
+        LogFormat::Journal => "journal",
         LogFormat::Json => "json",
         LogFormat::Text => "text",
     }

@@ -106,6 +106,11 @@ fn server(page: &mut Page, written: &written::Server, config: &Config) {
         server.drain_timeout,
         of(&written.drain_timeout),
     );
+    page.duration(
+        "handover_timeout",
+        server.handover_timeout,
+        of(&written.handover_timeout),
+    );
     page.line("max_body", size(server.max_body), of(&written.max_body));
     page.line(
         "max_header",

@@ -41,6 +41,7 @@ pub(super) struct Server {
     pub(super) workers: Option<At<usize>>,
     pub(super) max_connections: Option<At<usize>>,
     pub(super) drain_timeout: Option<At<Duration>>,
+    pub(super) handover_timeout: Option<At<Duration>>,
     pub(super) max_body: Option<At<Size>>,
     pub(super) max_header: Option<At<Size>>,
     pub(super) header_timeout: Option<At<Duration>>,

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use slog::{Logger, info, warn};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::leaving::{First, LOOK, all_closed, first, tell};
 use super::signals::{Signal, Signals};
 use crate::inbound::{Order, WorkerHandle};
 use crate::systemd::Notify;
 
 /// How long aborted connections may take to be closed.
 const ABORT_TIME: Duration = Duration::from_secs(3);
-/// How often it is looked whether all is done.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// Drains for at most `at_most`; a second signal to stop ends it at once.
 pub(super) async fn run(
     workers: &[WorkerHandle],
-    stop: watch::Sender<bool>,
+    stop: &watch::Sender<bool>,
     at_most: Duration,
     signals: &mut Signals,
     notify: &Notify,
@@ -37,9 +35,9 @@ pub(super) async fn run(
     tokio::task::yield_now().await;
     tell(workers, || Order::Drain);
     let again = async { while signals.next().await != Signal::Stop {} };
-    let outcome = timeout_at(begun + at_most, first(all_closed(workers), again)).await;
+    let outcome = timeout_at(begun + at_most, first(all_closed(workers, LOOK), again)).await;
     let cut: usize = workers.iter().map(WorkerHandle::requests).sum();
-    if !matches!(outcome, Ok(First::One)) {
+    if !matches!(outcome, Ok(First::One(()))) {
         let why = if outcome.is_err() {
             "drain_timeout is over"
         } else {
@@ -48,36 +46,8 @@ pub(super) async fn run(
         warn!(log, "{}: {} requests are aborted", why, cut; "event" => "drain_aborted", "requests" => cut);
         tell(workers, || Order::Abort);
         // What does not close by then is closed by the end of the process.
-        let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers)).await;
+        let _ = timeout_at(Instant::now() + ABORT_TIME, all_closed(workers, LOOK)).await;
     }
-    info!(log, "stopped"; "event" => "stopped", "aborted" => if matches!(outcome, Ok(First::One)) { 0 } else { cut },
+    info!(log, "stopped"; "event" => "stopped", "aborted" => if matches!(outcome, Ok(First::One(()))) { 0 } else { cut },
         "duration_s" => begun.elapsed().as_secs_f64());
-}
-
-fn tell(workers: &[WorkerHandle], order: impl Fn() -> Order) {
-    for worker in workers {
-        worker.order(order());
-    }
-}
-
-async fn all_closed(workers: &[WorkerHandle]) {
-    while workers.iter().any(|worker| worker.connections() > 0) {
-        sleep(LOOK).await;
-    }
-}
-
-enum First {
-    One,
-    Other,
-}
-
-async fn first(one: impl Future<Output = ()>, other: impl Future<Output = ()>) -> First {
-    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
-    std::future::poll_fn(|cx| {
-        if one.as_mut().poll(cx).is_ready() {
-            return std::task::Poll::Ready(First::One);
-        }
-        other.as_mut().poll(cx).map(|()| First::Other)
-    })
-    .await
 }

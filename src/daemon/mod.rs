@@ -4,6 +4,9 @@
 //! tells the workers; so it always has time to do so.
 
 mod drain;
+mod handover;
+mod last_words;
+mod leaving;
 mod reload;
 mod signals;
 mod sockets;
@@ -18,32 +21,58 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::handover::Handover;
+use self::last_words::FlushAtEnd;
+use self::leaving::{First, first};
 use self::reload::Reload;
 use self::signals::{Signal, Signals};
 use self::warnings::Warnings;
 use crate::cli::{ExitCode, Failed};
+use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{self, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::systemd::Notify;
 use crate::telemetry::log::{Form, Logs};
 
-/// How long the last records may take to be written at the end.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
-
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// It could not start. What happens later is logged, and does not end it.
+/// It could not start, and the journal has not been told. What happens later is
+/// logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
+    let (config, listeners) = match prepare(&overrides, &environment) {
+        Ok(prepared) => prepared,
+        Err(failed) => return last_words::start_failed_early(failed),
+    };
+    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    log_panics(logs.logger());
+    let _flush = FlushAtEnd(&logs);
+    start(config, listeners, overrides, environment, &logs)
+        .or_else(|failed| last_words::start_failed(failed, &logs))
+}
+
+/// What comes before the log.
+fn prepare(
+    overrides: &Overrides,
+    environment: &Environment,
+) -> Result<(Config, sockets::Opened), Failed> {
     // Without a key the port is open all the same, and says what is missing.
-    let config = config::load(&overrides, &environment, Occasion::Start)
+    let config = config::load(overrides, environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
     raise_descriptor_limit();
-    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
+    Ok((config, listeners))
+}
+
+fn start(
+    config: Config,
+    listeners: sockets::Opened,
+    overrides: Overrides,
+    environment: Environment,
+    logs: &Logs,
+) -> Result<ExitCode, Failed> {
     let log = logs.logger();
-    log_panics(logs.logger());
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
@@ -58,12 +87,7 @@ pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, F
         })?;
     let configured = listeners.configured.clone();
     let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
-    let ended = LocalSet::new().block_on(&runtime, serve(listeners, reload, &logs, &log));
-    if let Err(failed) = &ended {
-        error!(log, "{}", failed.message; "event" => "start_failed");
-    }
-    logs.flush(FLUSH_TIME);
-    ended
+    LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
 }
 
 /// Whether the daemon would serve with this configuration: all of it is read,
@@ -134,20 +158,31 @@ async fn serve(
         "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
     notify.ready(&status(&snapshot, addresses.len(), &workers));
 
-    while let Signal::Reload = signals.next().await {
-        notify.reloading();
-        let outcome = reload.run(logs, log, &workers);
-        let line = match outcome {
-            Ok(()) => {
-                warnings.say(&reload.current().config, log);
-                status(&reload.current(), addresses.len(), &workers)
+    let mut handover = Handover::default();
+    let at_most = loop {
+        match first(signals.next(), handover.done(&workers)).await {
+            First::One(Signal::Reload) => {
+                notify.reloading();
+                let outcome = reload.run(logs, log, &workers);
+                let line = match outcome {
+                    Ok(()) => {
+                        warnings.say(&reload.current().config, log);
+                        status(&reload.current(), addresses.len(), &workers)
+                    }
+                    Err(first) => format!("still on the configuration before: {first}"),
+                };
+                notify.ready(&line);
             }
-            Err(first) => format!("still on the configuration before: {first}"),
-        };
-        notify.ready(&line);
-    }
-    let timeout = reload.current().config.server.drain_timeout;
-    drain::run(&workers, stop, timeout, &mut signals, &notify, log).await;
+            First::One(Signal::HandOver) => {
+                let at_most = reload.current().config.server.handover_timeout;
+                handover.begin(&workers, &stop, at_most, &notify, log).await;
+            }
+            First::One(Signal::Stop) => break reload.current().config.server.drain_timeout,
+            // What ran has ended, or has had its time.
+            First::Other(()) => break Duration::ZERO,
+        }
+    };
+    drain::run(&workers, &stop, at_most, &mut signals, &notify, log).await;
     Ok(ExitCode::Ok)
 }
 

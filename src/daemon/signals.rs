@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::Poll;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
@@ -16,6 +16,8 @@ use tokio::net::UnixStream;
 pub(super) enum Signal {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    HandOver,
     /// SIGTERM or SIGINT.
     Stop,
 }
@@ -24,24 +26,27 @@ pub(super) enum Signal {
 /// is lost and nothing runs in a signal handler.
 pub(super) struct Signals {
     reload: UnixStream,
+    hand_over: UnixStream,
     stop: UnixStream,
 }
 
 impl Signals {
-    /// Takes over SIGHUP, SIGTERM and SIGINT.
+    /// Takes over SIGHUP, SIGUSR1, SIGTERM and SIGINT.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Signals {
             reload: on(&[SIGHUP])?,
+            hand_over: on(&[SIGUSR1])?,
             stop: on(&[SIGTERM, SIGINT])?,
         })
     }
 
-    /// The next signal; an end comes before a reload. Several reloads that came
-    /// meanwhile are one.
+    /// The next signal; an end comes before a hand-over, and that before a reload.
+    /// Several of one kind that came meanwhile are one, but for an end.
     pub(super) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
             for (stream, signal, most) in [
                 (&mut self.stop, Signal::Stop, 1),
+                (&mut self.hand_over, Signal::HandOver, 64),
                 (&mut self.reload, Signal::Reload, 64),
             ] {
                 let mut bytes = [0; 64];

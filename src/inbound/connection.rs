@@ -21,11 +21,16 @@ use super::socket::Socket;
 use super::worker::Worker;
 use super::{closing, tunnel};
 use crate::config::checked;
-use crate::proxy::{AnswerBody, Fault, FaultKind, Phase, Wire};
+use crate::proxy::{AnswerBody, Fault, FaultKind, Phase, Stage, Wire};
 
 /// While draining, how old a connection that never sent a request may be: one
 /// accepted just now has its first request on the way.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// While another instance accepts, how long a connection may stay without a
+/// request: a client that comes back meanwhile hears of the end in its answer,
+/// instead of sending a request into a connection that is being closed. The SDKs
+/// themselves give up an idle connection after 5 s (httpx) or 4 s (undici).
+const HANDOVER_GRACE: Duration = Duration::from_secs(5);
 /// After an abort, how long the last bytes may take to leave.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
@@ -69,7 +74,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
             if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
                 return Poll::Ready(End::Done(end));
             }
-            if wire.is_draining() && !drained && drains_now(&wire) {
+            if !drained && drains_now(&wire) {
                 drained = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 if let Poll::Ready(end) = connection.poll_without_shutdown(cx) {
@@ -144,9 +149,11 @@ impl Service<Request<Incoming>> for Respond {
 /// accepted, or has sent half a head, is first answered (with `Connection: close`).
 fn drains_now(wire: &Wire) -> bool {
     match wire.phase() {
-        Phase::Busy => true,
-        Phase::Idle(since) => wire.has_served() || since.elapsed() >= FIRST_REQUEST_GRACE,
-        Phase::Head(_) => false,
+        Phase::Busy => wire.is_last(),
+        Phase::Idle(since) if wire.is_draining() => {
+            wire.has_served() || since.elapsed() >= FIRST_REQUEST_GRACE
+        }
+        Phase::Idle(_) | Phase::Head(_) => false,
     }
 }
 
@@ -251,10 +258,14 @@ impl<'a> Clock<'a> {
             return Some((at, End::Aborted));
         }
         match self.wire.phase() {
-            Phase::Idle(since) if self.wire.is_draining() => {
-                Some((since + FIRST_REQUEST_GRACE, End::Idle))
+            Phase::Idle(since) => {
+                let until = match self.wire.stage() {
+                    Stage::Serving => since + self.server.keepalive_timeout,
+                    Stage::HandingOver(begun) => since.max(begun) + HANDOVER_GRACE,
+                    Stage::Draining | Stage::Aborting => since + FIRST_REQUEST_GRACE,
+                };
+                Some((until, End::Idle))
             }
-            Phase::Idle(since) => Some((since + self.server.keepalive_timeout, End::Idle)),
             Phase::Head(since) => Some((since + self.server.header_timeout, End::HeadTimeout)),
             Phase::Busy => {
                 let since = self.wire.blocked_since()?;

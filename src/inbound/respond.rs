@@ -54,7 +54,7 @@ pub(super) async fn respond(
             Err(fault) => refuse(&fault, &wire, &request_id),
         }
     };
-    if wire.is_draining() && !answer.headers().contains_key(header::CONNECTION) {
+    if wire.is_last() && !answer.headers().contains_key(header::CONNECTION) {
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

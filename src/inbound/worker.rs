@@ -13,11 +13,11 @@ use slog::{Logger, debug};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{LocalSet, spawn_local, yield_now};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connection;
 use super::socket::Accepted;
-use crate::proxy::{Engine, Snapshot, Wire};
+use crate::proxy::{Engine, Snapshot, Stage, Wire};
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub enum Order {
     },
     /// Use another configuration for the requests to come.
     Reload(Arc<Snapshot>),
+    /// Another instance accepts: finish what runs, without haste.
+    HandOver,
     /// Finish what runs, take nothing new.
     Drain,
     /// End what still runs, now.
@@ -64,8 +66,7 @@ pub struct Worker {
     load: Arc<Load>,
     wires: RefCell<HashMap<u64, Rc<Wire>>>,
     next: Cell<u64>,
-    draining: Cell<bool>,
-    aborting: Cell<bool>,
+    stage: Cell<Stage>,
 }
 
 impl WorkerHandle {
@@ -93,8 +94,7 @@ impl WorkerHandle {
                     load: seen,
                     wires: RefCell::default(),
                     next: Cell::new(0),
-                    draining: Cell::new(false),
-                    aborting: Cell::new(false),
+                    stage: Cell::new(Stage::Serving),
                 });
                 LocalSet::new().block_on(&runtime, worker.run(inbox));
             })?;
@@ -152,20 +152,22 @@ impl Worker {
                 Order::Reload(snapshot) => {
                     *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
                 }
+                Order::HandOver => self.enter(Stage::HandingOver(Instant::now())),
                 Order::Drain => {
                     // A turn of the event loop first: requests that wait in the
                     // sockets of idle connections are seen before these close.
                     yield_now().await;
-                    self.draining.set(true);
-                    self.wires.borrow().values().for_each(|wire| wire.drain());
+                    self.enter(Stage::Draining);
                 }
-                Order::Abort => {
-                    self.draining.set(true);
-                    self.aborting.set(true);
-                    self.wires.borrow().values().for_each(|wire| wire.abort());
-                }
+                Order::Abort => self.enter(Stage::Aborting),
             }
         }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        let wires = self.wires.borrow();
+        wires.values().for_each(|wire| wire.enter(stage));
     }
 
     fn serve(
@@ -195,11 +197,7 @@ impl Worker {
             self.log.clone(),
             running,
         ));
-        if self.aborting.get() {
-            wire.abort();
-        } else if self.draining.get() {
-            wire.drain();
-        }
+        wire.enter(self.stage.get());
         self.wires
             .borrow_mut()
             .insert(seat.number, Rc::clone(&wire));

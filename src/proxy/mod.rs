@@ -28,4 +28,4 @@ pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_
 pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};
-pub use wire::{Phase, Tunnel, Wire};
+pub use wire::{Phase, Stage, Tunnel, Wire};

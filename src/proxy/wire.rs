@@ -38,14 +38,26 @@ pub struct Wire {
     unflushed: Cell<bool>,
     flush_waiter: RefCell<Option<Waker>>,
     task: RefCell<Option<Waker>>,
-    draining: Cell<bool>,
-    aborting: Cell<bool>,
+    stage: Cell<Stage>,
     reset: Cell<bool>,
     body_read: Cell<bool>,
     served: Cell<bool>,
     /// Since when the client's socket takes no byte, if some wait for it.
     blocked_since: Cell<Option<Instant>>,
     tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// How near the end of the instance is; it only comes nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It serves.
+    Serving,
+    /// Another instance accepts in its place, since then; nothing is in a hurry.
+    HandingOver(Instant),
+    /// Nobody else accepts: what runs may finish.
+    Draining,
+    /// What still runs has to end now.
+    Aborting,
 }
 
 /// Where the connection stands between its requests.
@@ -84,8 +96,7 @@ impl Wire {
             unflushed: Cell::new(false),
             flush_waiter: RefCell::default(),
             task: RefCell::default(),
-            draining: Cell::new(false),
-            aborting: Cell::new(false),
+            stage: Cell::new(Stage::Serving),
             reset: Cell::new(false),
             body_read: Cell::new(true),
             served: Cell::new(false),
@@ -164,14 +175,24 @@ impl Wire {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
+    /// How near the end of the instance is.
+    pub fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
     /// No further request is wanted on this connection.
+    pub fn is_last(&self) -> bool {
+        self.stage.get() > Stage::Serving
+    }
+
+    /// No further request is wanted, and what runs has little time.
     pub fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.stage.get() >= Stage::Draining
     }
 
     /// The running request has to end now.
     pub fn is_aborting(&self) -> bool {
-        self.aborting.get()
+        self.stage.get() == Stage::Aborting
     }
 
     // ---- the connection's side ----
@@ -264,20 +285,9 @@ impl Wire {
         *self.task.borrow_mut() = Some(waker.clone());
     }
 
-    /// From now on: no further request.
-    pub fn drain(&self) {
-        self.draining.set(true);
-        self.wake();
-    }
-
-    /// From now on: the running request has to end.
-    pub fn abort(&self) {
-        self.draining.set(true);
-        self.aborting.set(true);
-        self.wake();
-    }
-
-    fn wake(&self) {
+    /// The end of the instance comes nearer.
+    pub fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
         if let Some(task) = &*self.task.borrow() {
             task.wake_by_ref();
         }

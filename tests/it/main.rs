@@ -20,6 +20,7 @@ mod entry;
 mod environment;
 mod events;
 mod fields;
+mod handover;
 mod held_clients;
 mod http2;
 mod interim;

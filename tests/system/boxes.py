@@ -1,6 +1,7 @@
 """Boxes from Python: a booted Debian, and the upstreamd in it."""
 
 import json
+import os
 import subprocess
 import time
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BOX = HERE / "box"
+# What tests/system/run has built.
+BUILT = Path(os.environ.get("UPSTREAMD_BUILT", ""))
 
 # Debian's name -> the systemd that it has.
 SUITES = {"bookworm": 252, "trixie": 257}
@@ -73,6 +76,11 @@ class Box:
         return self.sh('journalctl --sync 2>/dev/null || true; journalctl "$@"', "--no-pager", "-o", "cat", *options)
 
 
+def text(value):
+    """journalctl writes a value with a control character in it as its bytes."""
+    return bytes(value).decode() if isinstance(value, list) else value
+
+
 class Service:
     """upstreamd in a box."""
 
@@ -103,7 +111,8 @@ key = "client.test"
         self.box.sh(
             """
             # The socket first, or a waiting connection starts the service again.
-            systemctl stop upstreamd.socket upstreamd.service
+            systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
+            systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
             rm -rf upstreamd.* system-upstreamd.slice.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
@@ -115,7 +124,7 @@ key = "client.test"
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)
-        self.systemctl("start", "upstreamd.socket")
+        self.systemctl("start", "upstreamd.socket", "upstreamd-upgrade.path")
 
     def configure(self, text):
         self.box.write("/etc/upstreamd/upstreamd.toml", text)
@@ -142,6 +151,12 @@ key = "client.test"
 
     def wait_for_state(self, wanted):
         wait_until(lambda: self.state() == wanted, f"state {wanted}")
+
+    def records(self, *matches, unit="upstreamd.service"):
+        """What is in the journal since the test began, each as its fields."""
+        of_unit = ["-u", unit] if unit else []
+        found = self.box.journal("-o", "json", "--all", "--since", self.since, *of_unit, *matches)
+        return [{name: text(value) for name, value in json.loads(line).items()} for line in found.splitlines()]
 
     def ask(self, *, unix=False, words=None, stream=False, path="chat/completions", key=CLIENT_KEY, user=None, at=TCP):
         """A request by curl, as a running process; `unix` may be the path of another socket."""

@@ -1,28 +1,29 @@
 """A box of each Debian with upstreamd installed, and upstreamd reset for each test."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
-
 import pytest
 
-from boxes import ROOT, SUITES, Service, booted
-
-BUILT = Path(os.environ["UPSTREAMD_BUILT"])
+from boxes import BUILT, ROOT, SUITES, Service, booted
 
 # Where a package will put them.
 INSTALL = """
 install -m 755 "$1/upstreamd" /usr/bin/
 cd "$2/systemd"
 units=/usr/lib/systemd/system
-install -m 644 *.socket *.service $units/
+install -m 644 *.socket *.service *.path $units/
+install -D -m 755 upgrade /usr/lib/upstreamd/upgrade
 install -m 644 sysusers.d/* /usr/lib/sysusers.d/
 install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
+install -m 644 upstreamd.catalog /usr/lib/systemd/catalog/
+journalctl --update-catalog
 for drop_in in upstreamd.service.d/*-systemd-*.conf; do
     since=${drop_in##*-}
     [ "$3" -lt "${since%.conf}" ] || install -D -m 644 "$drop_in" "$units/$drop_in"
 done
+# The cover has the drop-ins of the main instance.
+ln -s upstreamd.service.d $units/upstreamd@.service.d
+ln -s /etc/systemd/system/upstreamd.service.d $units/upstreamd@cover.service.d
 systemd-sysusers upstreamd.conf
 systemd-tmpfiles --create upstreamd.conf
 systemctl daemon-reload

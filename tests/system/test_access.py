@@ -43,8 +43,8 @@ def peers(service):
 
 def remote_of(service, client):
     """Where the last request of `client` came from, by its event."""
-    events = [json.loads(line) for line in service.box.journal("-u", "upstreamd.service").splitlines() if line[:1] == "{"]
-    return next((event["remote"] for event in reversed(events) if event.get("client", "") == client and "remote" in event), None)
+    events = service.records(f"UPSTREAMD_CLIENT={client}")
+    return events[-1]["UPSTREAMD_REMOTE"] if events else None
 
 
 def test_as_installed_members_of_the_group_need_no_key_and_others_are_kept_out(configured):
@@ -107,7 +107,7 @@ def test_over_tcp_every_user_needs_a_client_key(service):
 def test_a_client_is_known_by_user_and_group_on_the_unix_socket(peers, known_by):
     uid, primary, gid = peers.box.sh("id -u builder; id -g builder; getent group ci | cut -d: -f3").split()
     known_by = known_by.format(uid=uid, gid=gid, primary=primary)
-    peers.configure(peers.config() + f'\n[client.builders]\n{known_by}\n[log]\nformat = "json"\n')
+    peers.configure(peers.config() + f'\n[client.builders]\n{known_by}\n')
     assert peers.is_served(unix=True, user="builder", key=None)
     wait_until(lambda: remote_of(peers, "builders"), "its event")
     assert re.fullmatch(f"unix:{uid}/[0-9]+", remote_of(peers, "builders"))

@@ -25,6 +25,11 @@ pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Serve
             &limits::DRAIN_TIMEOUT,
             "drain_timeout",
         ),
+        handover_timeout: duration(
+            &written.handover_timeout,
+            &limits::HANDOVER_TIMEOUT,
+            "handover_timeout",
+        ),
         header_timeout: duration(
             &written.header_timeout,
             &limits::HEADER_TIMEOUT,

@@ -177,15 +177,6 @@ error: upstream.default.keys: this upstream has no key
 }
 
 #[test]
-fn what_is_not_available_yet_says_so() {
-    let errors = wrong("[log]\nformat = \"journal\"\n");
-    assert!(
-        errors.contains("native journal records are not available yet"),
-        "{errors}"
-    );
-}
-
-#[test]
 fn an_upstream_needs_a_name() {
     let errors = House::with("[upstream]\nbase_url = \"https://h\"\n").errors();
     assert!(

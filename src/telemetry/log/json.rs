@@ -7,6 +7,7 @@ use slog::{BorrowedKV, Drain, KV, OwnedKVList, Record, RecordStatic, Serializer}
 use slog_json::Json;
 
 use super::level_name;
+use super::pairs::Pairs;
 use super::timestamp::Timestamp;
 
 /// Appends `{"ts":...,"level":...,"msg":...,` the record's fields `}` and a newline.
@@ -45,6 +46,6 @@ impl KV for Headed<'_> {
         serializer.emit_str("ts", self.time.micros())?;
         serializer.emit_str("level", level_name(record.level()))?;
         serializer.emit_arguments("msg", record.msg())?;
-        self.record.kv().serialize(record, serializer)
+        Pairs(self.record).serialize(record, serializer)
     }
 }

@@ -1,4 +1,5 @@
-//! Where records go: from every worker to standard error, through one thread.
+//! Where records go: from every worker to standard error or the journal,
+//! through one thread.
 //!
 //! A record is formatted on the worker that logs it, into a line of that
 //! thread's own buffer, and handed to the writer by a bounded queue. Nothing
@@ -7,11 +8,15 @@
 //!
 //! ```text
 //! slog macros, RequestEvent::log -> records -> json | text -> queue -> writer -> stderr
+//!                                           -> journal     -> queue -> writer -> journald
 //! ```
 
+mod journal;
 mod json;
+mod pairs;
 mod queue;
 mod records;
+mod stream;
 mod text;
 mod timestamp;
 mod writer;
@@ -26,19 +31,21 @@ use std::sync::mpsc;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use slog::{Level, Logger};
+use slog::{Level, Logger, warn};
 
+use self::journal::Journal;
 use self::queue::{Bounds, Message, Queue};
 use self::records::Records;
+use self::stream::Stream;
 #[cfg(test)]
 pub(crate) use self::tests::Page;
-use self::writer::Writer;
+use self::writer::{Output, Writer};
 use crate::config::checked::{LogFormat, LogLevel};
 
 /// How long a flush waits between two looks for room in a full queue.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// The form of a line, with nothing left to find out.
+/// The form of a record, with nothing left to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// One JSON object a line.
@@ -48,18 +55,23 @@ pub enum Form {
         /// With ANSI colours.
         colour: bool,
     },
+    /// Fields of the systemd journal.
+    Journal,
 }
 
 impl Form {
-    /// The form that is meant: `auto` is text on a terminal and JSON elsewhere.
-    /// Colour is for text on a terminal, if asked for.
+    /// The form that is meant: `auto` is the journal's where standard error is
+    /// the journal, text on a terminal and JSON elsewhere. Colour is for text on
+    /// a terminal, if asked for.
     pub fn resolve(format: LogFormat, colour: bool) -> Form {
         let is_terminal = io::stderr().is_terminal();
         let colour = colour && is_terminal;
         match format {
+            LogFormat::Auto if journal::is_stderr() => Form::Journal,
             LogFormat::Auto if is_terminal => Form::Text { colour },
             LogFormat::Auto | LogFormat::Json => Form::Json,
             LogFormat::Text => Form::Text { colour },
+            LogFormat::Journal => Form::Journal,
         }
     }
 }
@@ -73,11 +85,26 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Writes to standard error.
+    /// Writes to standard error, or to the journal; where that is not to be
+    /// had, to standard error as JSON, and says so.
     ///
     /// Can't fail: if there is no standard error, or no thread to be had, all
     /// records are dropped (and in the second case counted).
     pub fn start(form: Form, level: LogLevel) -> Logs {
+        match form {
+            Form::Journal if journal::is_reachable() => {
+                Logs::bounded(form, level, Journal::new(), Bounds::default())
+            }
+            Form::Journal => {
+                let logs = Logs::on_stderr(Form::Json, level);
+                warn!(logs.logger(), "the journal takes no records here, they go to standard error"; "event" => "journal_unreachable");
+                logs
+            }
+            Form::Json | Form::Text { .. } => Logs::on_stderr(form, level),
+        }
+    }
+
+    fn on_stderr(form: Form, level: LogLevel) -> Logs {
         // A descriptor of its own: std's handle has a lock, and while the
         // writer is stuck in a write nobody else should be.
         match io::stderr().as_fd().try_clone_to_owned() {
@@ -86,15 +113,15 @@ impl Logs {
         }
     }
 
-    /// Writes to anything.
+    /// Writes to anything, line by line: not in the form of the journal.
     pub fn to(form: Form, level: LogLevel, out: impl Write + Send + 'static) -> Logs {
-        Logs::bounded(form, level, out, Bounds::default())
+        Logs::bounded(form, level, Stream::new(out), Bounds::default())
     }
 
     fn bounded(
         form: Form,
         level: LogLevel,
-        out: impl Write + Send + 'static,
+        out: impl Output + Send + 'static,
         bounds: Bounds,
     ) -> Logs {
         let (queue, messages) = Queue::new(bounds, severity(level));
@@ -125,8 +152,13 @@ impl Logs {
         self.queue.dropped()
     }
 
-    /// Waits until all records that were handed over before are written, or
-    /// could not be. False: `timeout` was over first.
+    /// The form that records have here.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Waits until all records that were handed over before are written, and
+    /// read by the journal, or could not be. False: `timeout` was over first.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let (done, written) = mpsc::sync_channel(1);

@@ -32,7 +32,7 @@ impl Default for Bounds {
 /// What the writer gets.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A line, its newline included.
+    /// A record in its form.
     Line(Box<[u8]>),
     /// An answer is wanted when everything before is written.
     Flush(SyncSender<()>),

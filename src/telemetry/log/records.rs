@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use slog::{Drain, Level, Never, OwnedKVList, Record};
 
 use super::queue::Queue;
-use super::{Form, json, text};
+use super::{Form, journal, json, text};
 
 /// A thread's buffer goes back to the allocator after a line beyond this.
 const KEPT_BYTES: usize = 64 << 10;
@@ -58,7 +58,7 @@ impl Drain for Records {
     }
 }
 
-/// Appends a record in its form, with a newline and with no other one in it.
+/// Appends a record in its form; as a line, with a newline and with no other one in it.
 pub(super) fn write(
     form: Form,
     line: &mut Vec<u8>,
@@ -69,5 +69,7 @@ pub(super) fn write(
     match form {
         Form::Json => json::write(line, now, record, values),
         Form::Text { colour } => text::write(line, now, record, values, colour),
+        // The journal has a clock of its own.
+        Form::Journal => journal::write(line, record, values),
     }
 }

@@ -117,6 +117,21 @@ fn a_record_is_one_json_line_with_time_level_and_message() {
 }
 
 #[test]
+fn fields_come_in_the_order_in_which_they_were_written_down_as_what_they_are() {
+    let page = Page::default();
+    let logs = json(&page);
+    info!(logs.logger(), "m"; "event" => "test", "count" => 3_usize, "signed" => -1, "share" => 0.5,
+        "own" => true, "error" => %"e", "none" => None::<u8>, "last" => 1_u8);
+    assert!(logs.flush(LONG));
+    let text = page.text();
+    let (_, fields) = text.split_once("\"msg\":\"m\",").expect("a message");
+    assert_eq!(
+        fields,
+        "\"event\":\"test\",\"count\":3,\"signed\":-1,\"share\":0.5,\"own\":true,\"error\":\"e\",\"none\":null,\"last\":1}\n"
+    );
+}
+
+#[test]
 fn a_new_level_holds_at_once_for_every_logger() {
     let page = Page::default();
     let logs = json(&page);
@@ -201,7 +216,7 @@ fn a_stuck_stderr_blocks_nobody_and_what_is_dropped_is_said_afterwards() {
         let logs = Logs::bounded(
             Form::Json,
             LogLevel::Info,
-            Stuck(entered, closed, page.clone()),
+            Stream::new(Stuck(entered, closed, page.clone())),
             bounds,
         );
         let logger = logs.logger();
@@ -242,7 +257,8 @@ fn a_line_larger_than_the_bound_is_dropped_and_leaves_no_debt() {
         records: 10,
         bytes: 1000,
     };
-    let logs = Logs::bounded(Form::Json, LogLevel::Info, page.clone(), bounds);
+    let out = Stream::new(page.clone());
+    let logs = Logs::bounded(Form::Json, LogLevel::Info, out, bounds);
     let logger = logs.logger();
     for _ in 0..50 {
         info!(logger, "{}", "x".repeat(2000));

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use slog::{KV, Key, Level, OwnedKVList, Record, Serializer};
 
 use super::level_name;
+use super::pairs::Pairs;
 use super::timestamp::Timestamp;
 use crate::telemetry::event;
 
@@ -66,16 +67,14 @@ struct Fields {
 impl Fields {
     fn of(record: &Record<'_>, values: &OwnedKVList) -> io::Result<Fields> {
         let mut fields = Fields::default();
-        record.kv().serialize(record, &mut fields)?;
+        Pairs(record).serialize(record, &mut fields)?;
         if record.tag() == event::TAG {
             let is_new = |name: Key, value: &str| !TOLD.contains(&name) && value != "false";
             fields.others.retain(|(name, value)| is_new(name, value));
-        } else {
-            // slog's macros nest pairs, the last one outermost.
-            fields.others.reverse();
         }
         let own = fields.others.len();
         values.serialize(record, &mut fields)?;
+        // The logger's own nest in the same way.
         fields.others[own..].reverse();
         Ok(fields)
     }

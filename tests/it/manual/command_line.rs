@@ -6,17 +6,20 @@ use super::page::{Page, words};
 use super::{assert_same, source};
 
 /// Variables that libraries read for us, and who reads them.
-const OF_LIBRARIES: [&str; 4] = [
+const OF_LIBRARIES: [&str; 5] = [
     "LISTEN_PID",     // sd-notify, listenfd
     "LISTEN_FDNAMES", // sd-notify
+    "JOURNAL_STREAM", // systemd-journal-logger
     "SSL_CERT_FILE",  // rustls-native-certs
     "SSL_CERT_DIR",   // rustls-native-certs
 ];
 
 /// Literals that look like variables and are none.
-const NO_VARIABLES: [&str; 2] = [
+const NO_VARIABLES: [&str; 4] = [
     "CARGO_PKG_VERSION", // read when it is compiled
     "NAME",              // in help texts
+    "MESSAGE_ID",        // a field of the journal
+    "UPSTREAMD_",        // before such fields of our own
 ];
 
 #[test]

@@ -27,7 +27,7 @@ fn entries() -> Vec<Item> {
 }
 
 /// Requests, as JSON records.
-fn logged(events: &[RequestEvent]) -> Vec<Value> {
+pub(super) fn logged(events: &[RequestEvent]) -> Vec<Value> {
     let page = Lines::default();
     let logs = Logs::to(Form::Json, LogLevel::Debug, page.clone());
     let logger = logs.logger();
@@ -53,13 +53,8 @@ impl Write for Lines {
     }
 }
 
-#[test]
-fn every_event_is_described_with_its_levels() {
-    let described = entries().into_iter().flat_map(|item| {
-        let mut words = words(&item.head, "Cm").into_iter();
-        let name = words.next().unwrap();
-        words.map(move |level| (name.clone(), level))
-    });
+/// Every event that a request can have, with its level.
+pub(super) fn of_requests() -> Vec<(String, String)> {
     let mut ways = vec![RequestEvent {
         is_probe: true,
         ..RequestEvent::default()
@@ -79,13 +74,27 @@ fn every_event_is_described_with_its_levels() {
             });
         }
     }
-    let of_requests = logged(&ways).into_iter().map(|event| {
+    let events = logged(&ways).into_iter().map(|event| {
         let text = |name: &str| event[name].as_str().unwrap().to_owned();
         (text("event"), text("level"))
     });
+    events.collect()
+}
+
+#[test]
+fn every_event_is_described_with_its_levels() {
+    let described = entries().into_iter().flat_map(|item| {
+        let mut words = words(&item.head, "Cm").into_iter();
+        let name = words.next().unwrap();
+        words.map(move |level| (name.clone(), level))
+    });
     let of_the_daemon = source::records().into_iter();
     let of_the_daemon = of_the_daemon.map(|record| (record.event, record.level));
-    assert_same("events", described, of_requests.chain(of_the_daemon));
+    assert_same(
+        "events",
+        described,
+        of_requests().into_iter().chain(of_the_daemon),
+    );
 }
 
 #[test]
@@ -160,7 +169,7 @@ fn every_field_of_a_request_is_described_with_its_type_and_whether_it_can_be_nul
 }
 
 /// A request of which everything is known.
-fn full() -> RequestEvent {
+pub(super) fn full() -> RequestEvent {
     let text = || Some(Bounded::from("x"));
     let time = Duration::from_micros(1_500_001);
     RequestEvent {

@@ -8,6 +8,7 @@ mod configuration;
 mod events;
 mod example;
 mod faults;
+mod journal;
 mod page;
 mod rendered;
 mod shipped;

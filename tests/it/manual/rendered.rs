@@ -31,16 +31,27 @@ fn the_jq_programs_of_the_examples_run() {
         "level": "warning", "request_id": "ID", "error_code": "x", "ttfb_s": 0.1,
         "path": "/v1/x", "model": "m", "client": "c", "total_tokens": 3,
     });
+    // As `journalctl -o json` has it: the names in capitals, every value a string.
+    let of_the_journal = event.as_object().unwrap().iter().map(|(name, value)| {
+        let value = value.as_str().map_or(value.to_string(), String::from);
+        (format!("UPSTREAMD_{}", name.to_uppercase()), value.into())
+    });
+    let of_the_journal: serde_json::Map<_, _> = of_the_journal.collect();
+    let of_the_journal = serde_json::Value::from(of_the_journal);
     let page = Page::open("upstreamd-events.7").section("EXAMPLES");
     let commands = page.lines().filter_map(|line| line.split_once("| jq "));
-    let commands: Vec<_> = commands.map(|(_, program)| program).collect();
+    let commands: Vec<_> = commands.collect();
     assert!(commands.len() >= 4, "{commands:?}");
     if Command::new("jq").arg("--version").output().is_err() {
         println!("jq is not installed: the examples of upstreamd-events.7 were not run");
         return;
     }
-    for program in commands {
-        let script = format!("printf 'no JSON\\n%s\\n' '{event}' | jq {program}");
+    for (source, program) in commands {
+        let input = match source.starts_with("journalctl ") {
+            true => of_the_journal.to_string(),
+            false => format!("no JSON\n{event}"),
+        };
+        let script = format!("printf '%s\\n' '{input}' | jq {program}");
         let ran = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert!(ran.status.success(), "{program}: {ran:?}");
         assert!(!ran.stdout.is_empty(), "{program} found nothing");
