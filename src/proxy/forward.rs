@@ -92,6 +92,9 @@ pub async fn forward(
     let wants_websocket = wants_websocket(&head);
     let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
     fields::towards_upstream(&mut head.headers, upstream, way.host, request_id);
+    if !candidate.edits.is_empty() {
+        fields::drop_digests(&mut head.headers);
+    }
     if says_empty {
         // hyper says a length only of a body; some servers want one of every POST.
         head.headers

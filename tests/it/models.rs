@@ -172,6 +172,23 @@ fn a_body_that_is_to_be_edited_has_to_be_utf_8() {
 }
 
 #[test]
+fn a_digest_of_the_body_goes_with_a_body_that_is_changed() {
+    let (a, b) = (upstream(A), upstream(B));
+    let daemon = before(&a, &b, "", "[model.m]\nname = \"x\"\n").start();
+    let mut client = daemon.client();
+    let fields = "Content-Type: application/json\r\nContent-Digest: sha-256=:AA==:\r\n";
+    for (count, (model, passes)) in [("m", false), ("n", true)].into_iter().enumerate() {
+        let body = format!("{{\"model\":\"{model}\"}}");
+        client
+            .send("POST", "/v1/responses", fields, body.as_bytes())
+            .unwrap();
+        assert_eq!(client.answer().status(), 200);
+        let seen = a.wait_requests(count + 1).remove(count);
+        assert_eq!(seen.head.has("content-digest"), passes, "{model}");
+    }
+}
+
+#[test]
 fn weights_spread_requests_and_an_order_does_not() {
     let (a, b) = (upstream(A), upstream(B));
     let models = "[model.spread]\nupstreams = [{ upstream = \"a\", weight = 1 }, { upstream = \"b\" }]\n\
