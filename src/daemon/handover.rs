@@ -13,8 +13,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::leaving::{all_closed, tell};
+use super::status::Status;
 use crate::inbound::{Order, WorkerHandle};
-use crate::systemd::Notify;
 
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ impl Handover {
         workers: &[WorkerHandle],
         stop: &watch::Sender<bool>,
         at_most: Duration,
-        notify: &Notify,
+        status: &Status,
         log: &Logger,
     ) {
         if self.until.is_some() {
@@ -46,7 +46,7 @@ impl Handover {
         yield_now().await;
         let running: usize = workers.iter().map(WorkerHandle::requests).sum();
         info!(log, "another instance accepts from now on: {} requests running, at most {:?}", running, at_most; "event" => "handing_over", "requests" => running);
-        notify.status(&format!("handing over, {running} requests running"));
+        status.handing_over();
     }
 
     /// Until it is done: nothing runs any more, or its time is over. Never, if

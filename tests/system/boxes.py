@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -69,6 +70,17 @@ class Box:
         assert done.returncode == 0, f"{script}\nended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def threads(self, pid):
+        """Ids, as this machine counts, of the threads of a process inside, by name."""
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        inside = os.readlink(f"/proc/{init}/ns/pid")
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                numbers = re.search(r"^NSpid:(.*)$", (process / "status").read_text(), re.M)[1].split()
+                if numbers[-1] == str(pid) and os.readlink(process / "ns/pid") == inside:
+                    return {(task / "comm").read_text().strip(): int(task.name) for task in (process / "task").iterdir()}
+        raise AssertionError(f"there is no process {pid} in {self.name}")
+
     def start(self, *command, **options):
         """Starts it inside; ends with the box at the latest."""
         return subprocess.Popen([BOX, "exec", self.name, *command], text=True, **options)
@@ -118,7 +130,7 @@ key = "client.test"
             systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
             systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* upstreamd-upgrade.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
+            rm -rf upstreamd.* upstreamd-admin.* upstreamd-upgrade.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
