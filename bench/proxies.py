@@ -9,6 +9,7 @@ place of the client's, and one log line per request written to a file.
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -132,10 +133,16 @@ class Running:
         return sum(time.clock_gettime_ns(process_clock(pid)) for pid in self.pids())
 
     def memory(self):
-        """RSS and PSS in KiB. Pages that nginx's processes share count once in PSS."""
+        """RSS and PSS in KiB. Pages that nginx's processes share count once in PSS.
+        Only root may see the PSS of upstreamd, which is one process: its RSS then."""
         sums = {"Rss": 0, "Pss": 0}
         for pid in self.pids():
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            try:
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except PermissionError:
+                rss = re.search(r"VmRSS:.*", Path(f"/proc/{pid}/status").read_text())[0].partition(":")[2]
+                rollup = f"Rss:{rss}\nPss:{rss}\n"
+            for line in rollup.splitlines():
                 key, _, value = line.partition(":")
                 if key in sums:
                     sums[key] += int(value.split()[0])

@@ -1,29 +1,17 @@
-//! What upstreamd says of itself. So far: health, on the client socket.
+//! What upstreamd says of itself, and what it can be told.
+//!
+//! On the admin socket ([`serve`]): one request a connection, served on the main
+//! thread, which has nothing of clients' requests on it, and so also while
+//! workers have no time. The socket's mode says who may; there is no other guard.
+//! A new endpoint is a line in the table of [`endpoints`] and an answer.
+//!
+//! [`health()`] is answered on clients' sockets too.
 
-use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
+mod endpoints;
+mod health;
+mod reload;
+mod server;
 
-use crate::proxy::AnswerBody;
-
-/// `GET /health`: 200 while serving, 503 while draining, and nothing that an
-/// outsider should not know.
-pub fn health(draining: bool) -> Response<AnswerBody> {
-    let (status, body) = if draining {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "{\"status\":\"draining\"}\n",
-        )
-    } else {
-        (StatusCode::OK, "{\"status\":\"ok\"}\n")
-    };
-    let mut answer = Response::new(AnswerBody::own(body));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    answer
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
+pub use health::health;
+pub use reload::{Reload, Reloaded};
+pub use server::{Access, serve};

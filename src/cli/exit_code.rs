@@ -8,7 +8,8 @@ pub enum ExitCode {
     Ok = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// Something that is needed is not available, such as an address in use.
+    /// Something that is needed is not available, such as an address in use or
+    /// the daemon that is asked.
     /// Another try may succeed.
     Unavailable = 69,
     /// A bug in upstreamd.
@@ -43,7 +44,7 @@ impl ExitCode {
         (ExitCode::Usage, "the command line is wrong"),
         (
             ExitCode::Unavailable,
-            "something needed is not available: an address in use",
+            "something needed is not available: an address in use, a daemon to ask",
         ),
         (ExitCode::Bug, "a bug in upstreamd; please report it"),
         (ExitCode::Configuration, "the configuration is wrong"),

@@ -41,6 +41,9 @@ pub struct Config {
 pub struct Server {
     /// Where to listen when systemd hands over no socket. Not reloadable.
     pub listen: Vec<ListenAddress>,
+    /// The Unix socket to be administered by, when systemd hands over no socket.
+    /// None: there is none. Not reloadable.
+    pub admin: Option<PathBuf>,
     /// Worker threads, each with a runtime and a pool of its own. Not reloadable.
     /// Default: the number of CPUs this process may use.
     pub workers: NonZeroUsize,

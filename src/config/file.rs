@@ -162,6 +162,7 @@ fn is_about_a_bare_word(message: &str) -> bool {
 fn server(section: &mut Section<'_, '_>) -> Server {
     Server {
         listen: section.take_one_or_all("listen"),
+        admin: section.take("admin"),
         workers: section.take("workers"),
         max_connections: section.take("max_connections"),
         drain_timeout: section.take("drain_timeout"),

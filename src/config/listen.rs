@@ -40,6 +40,24 @@ impl Text for ListenAddress {
     }
 }
 
+/// The value of `server.admin`: a Unix socket, whose mode guards it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AdminAddress(pub(super) PathBuf);
+
+impl Text for AdminAddress {
+    const EXPECTED: &'static str = "a Unix socket such as \"unix:/run/upstreamd/admin.sock\"";
+
+    fn from_text(text: &str) -> Result<AdminAddress, Wrong> {
+        match ListenAddress::from_text(text) {
+            Ok(ListenAddress::Unix(path)) => Ok(AdminAddress(path)),
+            Ok(ListenAddress::Tcp(_)) => {
+                Err(Wrong::text(text).help("its mode is what guards it, and TCP has none"))
+            }
+            Err(_) => Err(Wrong::text(text)),
+        }
+    }
+}
+
 /// The value of `PORT`: only this host, as ever.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Port(u16);
@@ -79,6 +97,14 @@ mod tests {
             "unix:/run/a.sock",
         ] {
             assert_eq!(ListenAddress::from_text(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_admin_socket_is_a_unix_socket() {
+        assert!(AdminAddress::from_text("unix:/run/a.sock").is_ok());
+        for text in ["127.0.0.1:4001", "/run/a.sock", "unix:a.sock", ""] {
+            assert!(AdminAddress::from_text(text).is_err(), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::check;
-use super::checked::{Config, Listeners, Upstream};
+use super::checked::{Config, ListenAddress, Listeners, Upstream};
 use super::duration;
 use super::listener::{in_header, requirement_word};
 use super::log;
@@ -82,6 +82,10 @@ fn server(page: &mut Page, written: &written::Server, config: &Config) {
         .iter()
         .map(|address| string(&address.to_string()));
     page.line("listen", array(listen), of(&written.listen));
+    if let Some(path) = &server.admin {
+        let address = ListenAddress::Unix(path.clone());
+        page.line("admin", string(&address.to_string()), of(&written.admin));
+    }
     page.line("workers", server.workers.to_string(), of(&written.workers));
     page.line(
         "max_connections",

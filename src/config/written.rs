@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::accounts::{GroupAccount, UserAccount};
 use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel, RequireKey};
+use super::listen::AdminAddress;
 use super::listener::ClientName;
 use super::name::Name;
 use super::place::{At, Place};
@@ -35,6 +36,7 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) listen: Option<At<Vec<At<ListenAddress>>>>,
+    pub(super) admin: Option<At<AdminAddress>>,
     pub(super) workers: Option<At<usize>>,
     pub(super) max_connections: Option<At<usize>>,
     pub(super) drain_timeout: Option<At<Duration>>,

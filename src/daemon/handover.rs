@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use slog::{Logger, info};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::leaving::{all_closed, tell};
+use super::status::Status;
 use crate::inbound::{Order, WorkerHandle};
-use crate::systemd::Notify;
 
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -27,23 +28,25 @@ pub(super) struct Handover {
 
 impl Handover {
     /// Begins it; does nothing if it has begun.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         &mut self,
         workers: &[WorkerHandle],
         stop: &watch::Sender<bool>,
         at_most: Duration,
-        notify: &Notify,
+        status: &Status,
         log: &Logger,
     ) {
         if self.until.is_some() {
             return;
         }
         self.until = Some(Instant::now() + at_most);
-        let running: usize = workers.iter().map(WorkerHandle::requests).sum();
-        info!(log, "another instance accepts from now on: {} requests running, at most {:?}", running, at_most; "event" => "handing_over", "requests" => running);
-        notify.status(&format!("handing over, {running} requests running"));
         stop.send_replace(true);
         tell(workers, || Order::HandOver);
+        // A turn of the acceptors: once it is said, they take nothing more.
+        yield_now().await;
+        let running: usize = workers.iter().map(WorkerHandle::requests).sum();
+        info!(log, "another instance accepts from now on: {} requests running, at most {:?}", running, at_most; "event" => "handing_over", "requests" => running);
+        status.handing_over();
     }
 
     /// Until it is done: nothing runs any more, or its time is over. Never, if

@@ -1,39 +1,51 @@
 //! The daemon as a whole: start-up order, signals, reload, drain.
 //!
-//! The main thread runs nothing of a request. It accepts, hears signals, and
-//! tells the workers; so it always has time to do so.
+//! The main thread runs nothing of a request. It accepts, hears signals, answers
+//! on the admin socket, and tells the workers; so it always has time to do so.
 
 mod drain;
 mod handover;
 mod last_words;
 mod leaving;
+mod process;
 mod reload;
 mod signals;
 mod sockets;
+mod status;
 mod warnings;
+mod watchdog;
 
-use std::io::{self, IsTerminal};
+use std::cell::RefCell;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, error, info};
+use slog::{Logger, info};
 use tokio::runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::handover::Handover;
 use self::last_words::FlushAtEnd;
 use self::leaving::{First, first};
-use self::reload::Reload;
-use self::signals::{Signal, Signals};
+use self::reload::{Reload, Sources};
+use self::signals::{Hangups, Signal, Signals};
+use self::status::Status;
 use self::warnings::Warnings;
+use self::watchdog::{Acceptor, Watchdog};
+use crate::admin;
 use crate::cli::{ExitCode, Failed};
 use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
-use crate::inbound::{self, WorkerHandle};
+use crate::inbound::{self, Listener, WorkerHandle};
 use crate::proxy::Snapshot;
-use crate::systemd::Notify;
+use crate::systemd::{self, Notify};
 use crate::telemetry::log::{Form, Logs};
+
+/// Reloads that may be asked for while one runs; further ones wait to ask.
+const MOST_RELOADS: usize = 16;
 
 /// Runs until a signal ends it.
 ///
@@ -41,12 +53,18 @@ use crate::telemetry::log::{Form, Logs};
 /// It could not start, and the journal has not been told. What happens later is
 /// logged, and does not end it.
 pub fn run(overrides: Overrides, environment: Environment) -> Result<ExitCode, Failed> {
-    let (config, listeners) = match prepare(&overrides, &environment) {
+    // Before the first secret is read.
+    let forbidden = process::forbid_dumps().map_err(|error| {
+        let message = format!("cores cannot be forbidden: {error}");
+        Failed::new(ExitCode::Unavailable, message)
+    });
+    let (config, listeners) = match forbidden.and_then(|()| prepare(&overrides, &environment)) {
         Ok(prepared) => prepared,
         Err(failed) => return last_words::start_failed_early(failed),
     };
-    let logs = Logs::start(Form::resolve(config.log.format, colour()), config.log.level);
-    log_panics(logs.logger());
+    let form = Form::resolve(config.log.format, process::colour());
+    let logs = Logs::start(form, config.log.level);
+    process::log_panics(logs.logger());
     let _flush = FlushAtEnd(&logs);
     start(config, listeners, overrides, environment, &logs)
         .or_else(|failed| last_words::start_failed(failed, &logs))
@@ -61,7 +79,7 @@ fn prepare(
     let config = config::load(overrides, environment, Occasion::Start)
         .map_err(|errors| Failed::new(ExitCode::Configuration, errors))?;
     let listeners = sockets::open(&config)?;
-    raise_descriptor_limit();
+    process::raise_descriptor_limit();
     Ok((config, listeners))
 }
 
@@ -76,6 +94,8 @@ fn start(
     let snapshot =
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
+        .thread_name("reload")
+        .max_blocking_threads(1)
         .enable_io()
         .enable_time()
         .build()
@@ -85,9 +105,16 @@ fn start(
                 format!("no event loop can be had: {error}"),
             )
         })?;
-    let configured = listeners.configured.clone();
-    let reload = Reload::new(overrides, environment, configured, Arc::new(snapshot));
-    LocalSet::new().block_on(&runtime, serve(listeners, reload, logs, &log))
+    let sources = Sources {
+        overrides,
+        environment,
+        configured: listeners.configured.clone(),
+    };
+    let serving = serve(listeners, Arc::new(snapshot), sources, logs, &log);
+    let ended = LocalSet::new().block_on(&runtime, serving);
+    // A reload that hangs in a file system is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Whether the daemon would serve with this configuration: all of it is read,
@@ -112,7 +139,8 @@ pub fn check(overrides: &Overrides, environment: &Environment) -> Result<String,
 
 async fn serve(
     listeners: sockets::Opened,
-    mut reload: Reload,
+    snapshot: Arc<Snapshot>,
+    sources: Sources,
     logs: &Logs,
     log: &Logger,
 ) -> Result<ExitCode, Failed> {
@@ -123,8 +151,8 @@ async fn serve(
         )
     };
     let mut signals = Signals::listen().map_err(unavailable)?;
+    let hangups = Hangups::listen().map_err(unavailable)?;
     let notify = Notify::new(log.clone());
-    let snapshot = reload.current();
     let server = snapshot.config.server.clone();
     let workers: Arc<[WorkerHandle]> = (0..server.workers.get())
         .map(|number| WorkerHandle::start(number, Arc::clone(&snapshot), logs.logger()))
@@ -132,101 +160,91 @@ async fn serve(
         .map_err(unavailable)?;
 
     let addresses: Vec<String> = listeners
-        .all
+        .clients
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    let warnings = Warnings::about(&listeners.all);
+    let warnings = Warnings::about(&listeners.clients);
     warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(server.max_connections.get()));
     let own = !listeners.from_systemd;
-    for listener in listeners.all {
-        let accepting = inbound::accept(
-            listener,
-            Arc::clone(&places),
-            Arc::clone(&workers),
-            log.clone(),
-            stopped.clone(),
-            own,
-        );
-        spawn_local(accepting.map_err(unavailable)?);
+    let accept = |listener: Listener| {
+        let name = listener.name.clone();
+        let (places, workers) = (Arc::clone(&places), Arc::clone(&workers));
+        let accepting =
+            inbound::accept(listener, places, workers, log.clone(), stopped.clone(), own)?;
+        let task = spawn_local(accepting);
+        Ok(Acceptor { name, task })
+    };
+    let acceptors: Vec<_> = listeners
+        .clients
+        .into_iter()
+        .map(accept)
+        .collect::<io::Result<_>>()
+        .map_err(unavailable)?;
+    let (drains, draining) = watch::channel(false);
+    let (reloads, asked) = mpsc::channel(MOST_RELOADS);
+    let access = admin::Access { draining, reloads };
+    // Until the very end: whoever drains for long can be asked how it is.
+    let mut _admin_paths = Vec::new();
+    for sockets::Admin { socket, unlink } in listeners.admin {
+        spawn_local(admin::serve(socket, access.clone()).map_err(unavailable)?);
+        _admin_paths.push(unlink);
     }
     info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
         "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
-    notify.ready(&status(&snapshot, addresses.len(), &workers));
+    let status = Rc::new(Status::new(
+        notify.clone(),
+        Arc::clone(&workers),
+        addresses.len(),
+        &snapshot.config,
+    ));
+    status.ready();
+    let current = Rc::clone(&status);
+    spawn_local(async move { current.keep_current().await });
+    if let Some(within) = systemd::watchdog() {
+        let watchdog = Watchdog {
+            workers: Arc::clone(&workers),
+            acceptors,
+            stopped,
+            notify,
+            log: log.clone(),
+        };
+        spawn_local(watchdog.run(within));
+    }
 
-    let mut handover = Handover::default();
-    let at_most = loop {
-        match first(signals.next(), handover.done(&workers)).await {
-            First::One(Signal::Reload) => {
-                notify.reloading();
-                let outcome = reload.run(logs, log, &workers);
-                let line = match outcome {
-                    Ok(()) => {
-                        warnings.say(&reload.current().config, log);
-                        status(&reload.current(), addresses.len(), &workers)
-                    }
-                    Err(first) => format!("still on the configuration before: {first}"),
-                };
-                notify.ready(&line);
+    let reload = Reload {
+        sources: Arc::new(sources),
+        current: RefCell::new(snapshot),
+        warnings,
+        logs,
+        log: log.clone(),
+        workers: Arc::clone(&workers),
+    };
+    let at_most = {
+        let mut reloading = pin!(reload.as_asked(hangups, asked, &status));
+        let mut handover = Handover::default();
+        loop {
+            let ends = first(signals.next(), handover.done(&workers));
+            match first(ends, reloading.as_mut()).await {
+                First::One(First::One(Signal::HandOver)) => {
+                    let at_most = reload.current().config.server.handover_timeout;
+                    handover.begin(&workers, &stop, at_most, &status, log).await;
+                }
+                First::One(First::One(Signal::Stop)) => {
+                    break reload.current().config.server.drain_timeout;
+                }
+                // What ran has ended, or has had its time.
+                First::One(First::Other(())) => break Duration::ZERO,
+                // It never ends.
+                First::Other(()) => {}
             }
-            First::One(Signal::HandOver) => {
-                let at_most = reload.current().config.server.handover_timeout;
-                handover.begin(&workers, &stop, at_most, &notify, log);
-            }
-            First::One(Signal::Stop) => break reload.current().config.server.drain_timeout,
-            // What ran has ended, or has had its time.
-            First::Other(()) => break Duration::ZERO,
         }
     };
-    drain::run(&workers, &stop, at_most, &mut signals, &notify, log).await;
+    // Nobody reloads any more, and who asks is told so.
+    drains.send_replace(true);
+    drain::run(&workers, &stop, at_most, &mut signals, &status, log).await;
     Ok(ExitCode::Ok)
-}
-
-fn status(snapshot: &Snapshot, sockets: usize, workers: &[WorkerHandle]) -> String {
-    if let Some(lacking) = warnings::not_configured(&snapshot.config.upstream) {
-        return lacking;
-    }
-    let running: usize = workers.iter().map(WorkerHandle::requests).sum();
-    let plural = if sockets == 1 { "" } else { "s" };
-    format!(
-        "serving upstream {} on {sockets} socket{plural}, {running} requests running",
-        snapshot.config.upstream.name
-    )
-}
-
-/// Colour at a terminal where it is not unwanted (no-color.org).
-fn colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// A shell's limit of 1,024 descriptors is for interactive programs; the hard
-/// limit is what the operator allows (systemd.exec(5), LimitNOFILE=).
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum {
-        // The limit as it was is worse, but no reason not to start.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: maximum,
-                maximum,
-            },
-        );
-    }
-}
-
-/// A panic is a bug of ours. It ends one connection, and is logged with its
-/// place; the message could quote content, so it stays out.
-fn log_panics(log: Logger) {
-    std::panic::set_hook(Box::new(move |panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        error!(log, "a bug in upstreamd ended a connection; please report the place"; "event" => "bug", "place" => place);
-    }));
 }

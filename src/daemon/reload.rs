@@ -1,89 +1,118 @@
-//! SIGHUP: read everything again, check all of it, swap at once.
+//! A reload, asked for by SIGHUP or on the admin socket: read everything again,
+//! check all of it, swap at once.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use slog::{Logger, error, info, warn};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
+use super::leaving::{First, first};
+use super::signals::Hangups;
 use super::sockets::forgotten;
+use super::status::Status;
+use super::warnings::Warnings;
+use crate::admin::{self, Reloaded};
 use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{Order, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::telemetry::log::Logs;
 
-/// The configuration in use, and where it came from.
-pub(super) struct Reload {
-    overrides: Overrides,
-    environment: Environment,
+/// Where the configuration comes from, beside its file, and what it has to fit.
+pub(super) struct Sources {
+    pub(super) overrides: Overrides,
+    pub(super) environment: Environment,
     /// Sockets that the configuration has to speak of.
-    configured: Vec<String>,
-    current: Arc<Snapshot>,
+    pub(super) configured: Vec<String>,
 }
 
-impl Reload {
-    pub(super) fn new(
-        overrides: Overrides,
-        environment: Environment,
-        configured: Vec<String>,
-        current: Arc<Snapshot>,
-    ) -> Self {
-        Reload {
-            overrides,
-            environment,
-            configured,
-            current,
-        }
-    }
+/// The configuration in use, and what has to hear of another one.
+pub(super) struct Reload<'a> {
+    pub(super) sources: Arc<Sources>,
+    pub(super) current: RefCell<Arc<Snapshot>>,
+    pub(super) warnings: Warnings,
+    pub(super) logs: &'a Logs,
+    pub(super) log: Logger,
+    pub(super) workers: Arc<[WorkerHandle]>,
+}
 
+impl Reload<'_> {
     /// The last configuration that was good.
     pub(super) fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current)
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Reloads whenever a signal or one of `asked` wants it, for ever. One reload
+    /// after the other, each from RELOADING to READY; whoever asked is answered
+    /// after that.
+    pub(super) async fn as_asked(
+        &self,
+        mut hangups: Hangups,
+        mut asked: mpsc::Receiver<admin::Reload>,
+        status: &Status,
+    ) {
+        loop {
+            // The signal first: where systemd sends it beside asking, it has sent it
+            // before, and takes the answer for the outcome of both.
+            let asked_by = match first(hangups.next(), asked.recv()).await {
+                First::One(()) => None,
+                First::Other(asked_by) => asked_by,
+            };
+            status.reloading();
+            let outcome = self.once().await;
+            status.reloaded(&outcome, &self.current().config);
+            if let Some(asked_by) = asked_by {
+                // It may have left.
+                let _ = asked_by.send(outcome);
+            }
+        }
     }
 
     /// Reads file, credentials and certificates again. If anything is wrong
     /// with them nothing changes; requests that run keep what they started with.
-    ///
-    /// # Errors
-    /// The first thing that is wrong; each is in the log.
-    pub(super) fn run(
-        &mut self,
-        logs: &Logs,
-        log: &Logger,
-        workers: &[WorkerHandle],
-    ) -> Result<(), String> {
-        let loaded = config::load(&self.overrides, &self.environment, Occasion::Reload);
-        let loaded = loaded.map_err(|errors| errors.lines().collect());
-        let snapshot = loaded.and_then(|config| match forgotten(&self.configured, &config) {
-            Some(error) => Err(vec![error]),
-            None => Snapshot::new(config).map_err(|error| vec![error.to_string()]),
-        });
-        match snapshot {
-            Ok(snapshot) => {
-                self.swap(snapshot, logs, log, workers);
-                Ok(())
-            }
+    async fn once(&self) -> Reloaded {
+        let sources = Arc::clone(&self.sources);
+        // On a thread beside: this one accepts, and files can be slow.
+        let loaded = spawn_blocking(move || load(&sources)).await;
+        let bug = |_| Err(vec!["a bug in upstreamd; please report it".to_owned()]);
+        match loaded.unwrap_or_else(bug) {
+            Ok(snapshot) => Ok(self.swap(snapshot)),
             Err(errors) => {
                 for each in &errors {
-                    error!(log, "the new configuration is not used, the one before goes on: {}", each;
+                    error!(self.log, "the new configuration is not used, the one before goes on: {}", each;
                         "event" => "reload_failed", "errors" => errors.len());
                 }
-                Err(errors.into_iter().next().unwrap_or_default())
+                Err(errors)
             }
         }
     }
 
-    fn swap(&mut self, snapshot: Snapshot, logs: &Logs, log: &Logger, workers: &[WorkerHandle]) {
-        let waiting = needs_restart(&self.current.config, &snapshot.config);
+    fn swap(&self, snapshot: Snapshot) -> Vec<&'static str> {
+        let snapshot = Arc::new(snapshot);
+        let before = self.current.replace(Arc::clone(&snapshot));
+        let waiting = needs_restart(&before.config, &snapshot.config);
         if !waiting.is_empty() {
-            warn!(log, "changed, but only a restart brings it into use: {}", waiting.join(", "); "event" => "restart_needed");
+            warn!(self.log, "changed, but only a restart brings it into use: {}", waiting.join(", "); "event" => "restart_needed");
         }
-        logs.set_level(snapshot.config.log.level);
-        self.current = Arc::new(snapshot);
-        for worker in workers {
-            worker.order(Order::Reload(Arc::clone(&self.current)));
+        self.logs.set_level(snapshot.config.log.level);
+        for worker in &*self.workers {
+            worker.order(Order::Reload(Arc::clone(&snapshot)));
         }
-        info!(log, "the configuration was reloaded"; "event" => "reloaded");
+        info!(self.log, "the configuration was reloaded"; "event" => "reloaded");
+        self.warnings.say(&snapshot.config, &self.log);
+        waiting
     }
+}
+
+fn load(sources: &Sources) -> Result<Snapshot, Vec<String>> {
+    let config = config::load(&sources.overrides, &sources.environment, Occasion::Reload)
+        .map_err(|errors| errors.lines().collect::<Vec<_>>())?;
+    if let Some(error) = forgotten(&sources.configured, &config) {
+        return Err(vec![error]);
+    }
+    Snapshot::new(config).map_err(|error| vec![error.to_string()])
 }
 
 /// Keys that were changed but are only read at the start.
@@ -91,6 +120,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let (old, new) = (&before.server, &after.server);
     [
         ("server.listen", old.listen != new.listen),
+        ("server.admin", old.admin != new.admin),
         ("server.workers", old.workers != new.workers),
         (
             "server.max_connections",

@@ -1,14 +1,21 @@
 //! Opening the sockets: systemd's, or our own.
 
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
 use crate::cli::{ExitCode, Failed};
-use crate::config::checked::Config;
+use crate::config::checked::{Config, ListenAddress};
 use crate::config::in_header;
-use crate::inbound::{Listener, bind};
+use crate::inbound::{Listener, Unlink, bind, bind_unix};
 use crate::systemd::{self, Passed, PassedSocket, Purpose};
 
 /// The sockets to accept on.
+#[derive(Default)]
 pub(super) struct Opened {
-    pub(super) all: Vec<Listener>,
+    /// Those of clients.
+    pub(super) clients: Vec<Listener>,
+    /// Those that the daemon is administered by.
+    pub(super) admin: Vec<Admin>,
     /// They outlive this process, and what waits in them is the next one's.
     pub(super) from_systemd: bool,
     /// Names of those that are only accepted on because the configuration
@@ -16,37 +23,28 @@ pub(super) struct Opened {
     pub(super) configured: Vec<String>,
 }
 
-/// Takes the sockets that systemd passed; listens on `server.listen` where it
+/// An admin socket.
+pub(super) struct Admin {
+    pub(super) socket: UnixListener,
+    /// Removes the path of one that we made.
+    pub(super) unlink: Option<Unlink>,
+}
+
+/// Takes the sockets that systemd passed; listens as `[server]` says where it
 /// passed none.
 pub(super) fn open(config: &Config) -> Result<Opened, Failed> {
     let passed = systemd::passed(|name| config.listeners.named.contains_key(name))
         .map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     if !passed.is_empty() {
-        let configured = passed
-            .iter()
-            .filter(|one| one.purpose == Purpose::ConfiguredClients);
-        let configured = configured.map(|one| one.name.clone()).collect();
-        let all = passed
-            .into_iter()
-            .map(take_over)
-            .collect::<Result<_, _>>()?;
-        return Ok(Opened {
-            all,
-            from_systemd: true,
-            configured,
-        });
+        return take_over(passed);
     }
-    let all = config
-        .server
-        .listen
-        .iter()
-        .map(bind)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failed::new(ExitCode::Unavailable, error))?;
+    let server = &config.server;
+    let clients = server.listen.iter().map(bind).collect::<Result<_, _>>();
+    let admin = server.admin.iter().map(|path| own_admin(path));
     Ok(Opened {
-        all,
-        from_systemd: false,
-        configured: Vec::new(),
+        clients: clients.map_err(|error| Failed::new(ExitCode::Unavailable, error))?,
+        admin: admin.collect::<Result<_, _>>()?,
+        ..Opened::default()
     })
 }
 
@@ -62,7 +60,34 @@ pub(super) fn forgotten(configured: &[String], config: &Config) -> Option<String
     ))
 }
 
-fn take_over(Passed { name, socket, .. }: Passed) -> Result<Listener, Failed> {
+fn take_over(passed: Vec<Passed>) -> Result<Opened, Failed> {
+    let mut opened = Opened {
+        from_systemd: true,
+        ..Opened::default()
+    };
+    for passed in passed {
+        if passed.purpose == Purpose::ConfiguredClients {
+            opened.configured.push(passed.name.clone());
+        }
+        match (passed.purpose, passed.socket) {
+            (Purpose::Admin, PassedSocket::Unix(socket)) => opened.admin.push(Admin {
+                socket,
+                unlink: None,
+            }),
+            // The admin socket is a Unix socket always.
+            (_, socket) => opened.clients.push(for_clients(passed.name, socket)?),
+        }
+    }
+    if opened.clients.is_empty() {
+        return Err(Failed::new(
+            ExitCode::Configuration,
+            "the service manager passed no socket for clients; is upstreamd.socket in Sockets= of the unit?",
+        ));
+    }
+    Ok(opened)
+}
+
+fn for_clients(name: String, socket: PassedSocket) -> Result<Listener, Failed> {
     let said = name.clone();
     let listener = match socket {
         PassedSocket::Tcp(tcp) => Listener::tcp(tcp, Some(name)),
@@ -73,5 +98,19 @@ fn take_over(Passed { name, socket, .. }: Passed) -> Result<Listener, Failed> {
             ExitCode::Unavailable,
             format!("the socket \"{said}\" cannot be used: {error}"),
         )
+    })
+}
+
+fn own_admin(path: &Path) -> Result<Admin, Failed> {
+    let (socket, unlink) = bind_unix(path).map_err(|error| {
+        let address = ListenAddress::Unix(path.to_owned());
+        Failed::new(
+            ExitCode::Unavailable,
+            format!("cannot listen on {address}: {error} (set server.admin to another path)"),
+        )
+    })?;
+    Ok(Admin {
+        socket,
+        unlink: Some(unlink),
     })
 }

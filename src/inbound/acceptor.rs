@@ -53,11 +53,7 @@ async fn run(
     last_call: bool,
 ) {
     let spread = |accepted, place| {
-        let fewest = workers
-            .iter()
-            .min_by_key(|worker| worker.connections())
-            .expect("there is at least one worker");
-        fewest.order(Order::Serve {
+        WorkerHandle::choose(&workers).order(Order::Serve {
             accepted,
             listener: Arc::clone(&name),
             place,

@@ -34,7 +34,7 @@ enum Socket {
 
 /// Removes the path of a socket that upstreamd made.
 #[derive(Debug)]
-pub(super) struct Unlink(PathBuf);
+pub struct Unlink(PathBuf);
 
 impl Drop for Unlink {
     fn drop(&mut self) {
@@ -87,20 +87,24 @@ pub fn bind(address: &ListenAddress) -> Result<Listener, BindError> {
             Listener::tcp(listener, None).map_err(failed)
         }
         ListenAddress::Unix(path) => {
-            let listener = bind_unix(path).map_err(failed)?;
-            let unlink = Some(Unlink(path.clone()));
+            let (listener, unlink) = bind_unix(path).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
             let address = address.to_string();
             Ok(Listener {
                 name: address.clone(),
                 address,
-                socket: Socket::Unix(listener, unlink),
+                socket: Socket::Unix(listener, Some(unlink)),
             })
         }
     }
 }
 
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+/// Listens at `path`, for owner and group, until what comes with the listener is
+/// dropped.
+///
+/// # Errors
+/// The kernel's. A path that is left over from a process that is gone is taken over.
+pub fn bind_unix(path: &Path) -> io::Result<(UnixListener, Unlink)> {
     let left_over = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
         && UnixStream::connect(path)
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
@@ -108,8 +112,9 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
         fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
+    let unlink = Unlink(path.to_owned());
     fs::set_permissions(path, fs::Permissions::from_mode(UNIX_MODE))?;
-    Ok(listener)
+    Ok((listener, unlink))
 }
 
 impl Listener {

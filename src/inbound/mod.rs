@@ -19,5 +19,5 @@ mod tunnel;
 mod worker;
 
 pub use acceptor::accept;
-pub use listener::{BindError, Listener, bind};
+pub use listener::{BindError, Listener, Unlink, bind, bind_unix};
 pub use worker::{Order, Worker, WorkerHandle};

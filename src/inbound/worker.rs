@@ -2,18 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use slog::{Logger, debug};
-use tokio::runtime;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval};
+
+mod handle;
+
+pub use handle::WorkerHandle;
 
 use super::connection;
 use super::socket::Accepted;
@@ -21,9 +22,6 @@ use crate::proxy::{Engine, Snapshot, Stage, Wire};
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// Names that a worker resolves at the same time; more wait, within `connect_timeout`.
-const MAX_LOOKUPS: usize = 16;
 
 /// What the daemon asks of a worker.
 #[derive(Debug)]
@@ -45,12 +43,8 @@ pub enum Order {
     Drain,
     /// End what still runs, now.
     Abort,
-}
-
-/// A running worker, seen from outside.
-pub struct WorkerHandle {
-    orders: mpsc::UnboundedSender<Order>,
-    load: Arc<Load>,
+    /// Say that orders are heard: the watchdog asks.
+    Answer(oneshot::Sender<()>),
 }
 
 #[derive(Default)]
@@ -69,60 +63,18 @@ pub struct Worker {
     stage: Cell<Stage>,
 }
 
-impl WorkerHandle {
-    /// Starts the thread of worker `number`.
-    ///
-    /// # Errors
-    /// No thread or no runtime can be had.
-    pub fn start(number: usize, snapshot: Arc<Snapshot>, log: Logger) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::default());
-        // Only getaddrinfo(3) runs on threads beside; a slow name server must not
-        // make hundreds of them.
-        let runtime = runtime::Builder::new_current_thread()
-            .max_blocking_threads(MAX_LOOKUPS)
-            .enable_io()
-            .enable_time()
-            .build()?;
-        let seen = Arc::clone(&load);
-        thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || {
-                let worker = Rc::new(Worker {
-                    engine: RefCell::new(Rc::new(Engine::new(snapshot))),
-                    log,
-                    load: seen,
-                    wires: RefCell::default(),
-                    next: Cell::new(0),
-                    stage: Cell::new(Stage::Serving),
-                });
-                LocalSet::new().block_on(&runtime, worker.run(inbox));
-            })?;
-        Ok(WorkerHandle { orders, load })
-    }
-
-    /// Sends an order. Only a worker whose thread has died takes none; its
-    /// connections are closed, and the watchdog's business.
-    pub fn order(&self, order: Order) {
-        if let Order::Serve { .. } = order {
-            // Counted here and not when it is served, so that a burst is spread.
-            self.load.connections.fetch_add(1, Ordering::Relaxed);
-        }
-        let _ = self.orders.send(order);
-    }
-
-    /// Connections that it has or will have.
-    pub fn connections(&self) -> usize {
-        self.load.connections.load(Ordering::Relaxed)
-    }
-
-    /// Requests that it runs.
-    pub fn requests(&self) -> usize {
-        self.load.requests.load(Ordering::Relaxed)
-    }
-}
-
 impl Worker {
+    fn new(snapshot: Arc<Snapshot>, log: Logger, load: Arc<Load>) -> Rc<Self> {
+        Rc::new(Worker {
+            engine: RefCell::new(Rc::new(Engine::new(snapshot))),
+            log,
+            load,
+            wires: RefCell::default(),
+            next: Cell::new(0),
+            stage: Cell::new(Stage::Serving),
+        })
+    }
+
     /// What new requests are forwarded with.
     pub(super) fn engine(&self) -> Rc<Engine> {
         Rc::clone(&self.engine.borrow())
@@ -160,6 +112,8 @@ impl Worker {
                     self.enter(Stage::Draining);
                 }
                 Order::Abort => self.enter(Stage::Aborting),
+                // Nobody waits for it any more, perhaps.
+                Order::Answer(answer) => drop(answer.send(())),
             }
         }
     }

@@ -11,8 +11,15 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use slog::{Logger, warn};
 
+/// Bytes of a status; a service manager takes messages of 4,096 (PIPE_BUF) and
+/// throws longer ones away, READY and all.
+const LONGEST_STATUS: usize = 2_000;
+/// How long a service manager that does not read may keep us: connections are
+/// accepted by the same thread.
+const SEND_TIME: Duration = Duration::from_secs(1);
+
 /// Talks to the service manager; silent where there is none.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Notify {
     log: Logger,
 }
@@ -25,7 +32,7 @@ impl Notify {
 
     /// Requests are being served.
     pub fn ready(&self, status: &str) {
-        self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
+        self.send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
 
     /// A reload begins. Ends with [`ready`](Self::ready), whatever came of it.
@@ -38,19 +45,28 @@ impl Notify {
         }
     }
 
-    /// The drain begins; it may take `at_most`.
-    pub fn stopping(&self, status: &str, at_most: Duration) {
-        let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
+    /// The drain begins; goes on with [`draining`](Self::draining).
+    pub fn stopping(&self, status: &str, within: Duration) {
         self.send(&[
             NotifyState::Stopping,
-            NotifyState::Status(status),
-            NotifyState::ExtendTimeoutUsec(micros),
+            NotifyState::Status(&one_line(status)),
+            extension(within),
         ]);
+    }
+
+    /// The drain goes on, and says so again `within` this time, or is over.
+    pub fn draining(&self, within: Duration) {
+        self.send(&[extension(within)]);
     }
 
     /// What `systemctl status` shows.
     pub fn status(&self, status: &str) {
-        self.send(&[NotifyState::Status(status)]);
+        self.send(&[NotifyState::Status(&one_line(status))]);
+    }
+
+    /// A sign of life, for the watchdog.
+    pub fn alive(&self) {
+        self.send(&[NotifyState::Watchdog]);
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
@@ -58,6 +74,16 @@ impl Notify {
             warn!(self.log, "the service manager cannot be told"; "event" => "notify_failed", "error" => %error);
         }
     }
+}
+
+/// So that no line of it is taken for another assignment.
+fn one_line(status: &str) -> String {
+    let short = &status[..status.floor_char_boundary(LONGEST_STATUS)];
+    short.replace(char::is_control, " ")
+}
+
+fn extension(within: Duration) -> NotifyState<'static> {
+    NotifyState::ExtendTimeoutUsec(u32::try_from(within.as_micros()).unwrap_or(u32::MAX))
 }
 
 /// One datagram with all of `states`. The crate's own `notify` does not know
@@ -76,5 +102,6 @@ fn notify(states: &[NotifyState<'_>]) -> io::Result<()> {
         let _ = writeln!(message, "{state}");
     }
     let sender = UnixDatagram::unbound()?;
+    sender.set_write_timeout(Some(SEND_TIME))?;
     sender.send_to_addr(message.as_bytes(), &address).map(drop)
 }

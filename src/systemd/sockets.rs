@@ -11,6 +11,8 @@ use rustix::net::sockopt::socket_acceptconn;
 /// gives where the unit sets none, and sd_listen_fds's own for a manager that
 /// names nothing (systemd-socket-activate).
 const CLIENT_SOCKETS: [&str; 3] = ["upstreamd", "upstreamd.socket", "unknown"];
+/// The same for the socket that the daemon is administered by.
+const ADMIN_SOCKETS: [&str; 2] = ["upstreamd-admin", "upstreamd-admin.socket"];
 
 /// What a passed socket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Purpose {
     Clients,
     /// The same, but only because the configuration speaks of its name.
     ConfiguredClients,
+    /// Health, reloads.
+    Admin,
 }
 
 /// What a socket called `name` is for; `configured` tells of a name whether the
@@ -26,6 +30,8 @@ pub enum Purpose {
 fn purpose(name: &str, configured: impl Fn(&str) -> bool) -> Option<Purpose> {
     if CLIENT_SOCKETS.contains(&name) {
         Some(Purpose::Clients)
+    } else if ADMIN_SOCKETS.contains(&name) {
+        Some(Purpose::Admin)
     } else {
         configured(name).then_some(Purpose::ConfiguredClients)
     }
@@ -138,13 +144,16 @@ fn take(
         PassedSocket::Tcp(tcp) => socket_acceptconn(tcp),
         PassedSocket::Unix(unix) => socket_acceptconn(unix),
     };
-    if listening.unwrap_or(false) {
-        Ok(Passed {
-            name,
-            purpose,
-            socket,
-        })
-    } else {
-        Err(not_listening())
+    if !listening.unwrap_or(false) {
+        return Err(not_listening());
     }
+    // Its mode is all that guards it.
+    if purpose == Purpose::Admin && matches!(socket, PassedSocket::Tcp(_)) {
+        return Err(unusable("it has to be a Unix socket"));
+    }
+    Ok(Passed {
+        name,
+        purpose,
+        socket,
+    })
 }

@@ -7,7 +7,7 @@
 //! is in use never changes.
 
 /// Each event, and its id in 32 lower-case hexadecimal digits.
-pub const MESSAGE_IDS: [(&str, &str); 21] = [
+pub const MESSAGE_IDS: [(&str, &str); 22] = [
     ("request_completed", "1eb9ef8dbc45426c9d0a5cd0a04df82a"),
     ("request_failed", "a20128adf3ce443fb04c2fe9032be1c8"),
     ("streaming_error", "4b61d57159d44caeb825c72d13eef9cd"),
@@ -26,6 +26,7 @@ pub const MESSAGE_IDS: [(&str, &str); 21] = [
     ("stopped", "600b52daf71744e08f68a2af961a0fe3"),
     ("start_failed", "e4eed1bfd5384ec6a47d347679184ace"),
     ("notify_failed", "25d648676f3644218b0d080c36ee6ae7"),
+    ("watchdog_missed", "c297bdc21fa34bda9b0700d0d4cc0364"),
     ("log_dropped", "2b949baf7f8841f698ca80b05584994e"),
     ("journal_unreachable", "188ed08453ba4f6e91693ae47bd410ef"),
     ("bug", "4b4283603d954a55ada8ace309376e85"),

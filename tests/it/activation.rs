@@ -125,6 +125,9 @@ fn passed_sockets_are_close_on_exec_and_non_blocking() {
         .pass("upstreamd", unix)
         .start();
     let process = format!("/proc/{}", daemon.pid());
+    if !daemon.process().can_be_looked_into() {
+        return;
+    }
     for inode in inodes {
         let flags = flags_of(Path::new(&process), &inode);
         assert!(!flags.is_empty(), "the daemon does not have {inode}");

@@ -50,7 +50,7 @@ fn a_stream_runs_on_for_longer_than_a_drain_would_let_it() {
     let body = client.rest();
     assert!(body.is_complete(), "{:?}", body.end);
     assert_eq!(body.text(), [FIRST, SECOND].concat());
-    assert_eq!(daemon.wait_exit_within(SOON), Some(0));
+    assert_eq!(daemon.wait_exit_within(3 * SOON), Some(0));
     assert_eq!(daemon.events_named("stopped")[0]["aborted"], 0);
 }
 
@@ -95,11 +95,13 @@ fn the_other_instance_gets_every_connection_that_comes_afterwards() {
     );
     // Keeps it from ending.
     let mut busy = Client::tcp(address);
+    let mut asked = 0;
     while completed(&one) == 0 {
         busy = Client::tcp(address);
         assert_eq!(busy.get("/v1/models").status(), 200);
-        wait::until("the request has its event", || {
-            completed(&one) + completed(&other) > 0
+        asked += 1;
+        wait::until("each request has its event", || {
+            completed(&one) + completed(&other) == asked
         });
     }
     let before = completed(&other);

@@ -136,6 +136,9 @@ fn running_out_of_descriptors_ends_nothing() {
     let upstream = Upstream::answering("{}");
     let daemon = on(&upstream, "\"127.0.0.1:0\", \"unix:@DIR@/s\"").start();
     assert_eq!(daemon.client().get("/v1/x").status(), 200);
+    if !daemon.process().can_be_looked_into() {
+        return;
+    }
     // It raises its own limit to the hard one at its start, so both go down.
     let limit = daemon.process().descriptors() + MORE;
     let lowered = Command::new("prlimit")

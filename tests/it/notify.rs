@@ -1,96 +1,23 @@
 //! What the service manager is told (sd_notify(3)).
 
-use std::io::ErrorKind;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use crate::support::daemon::{Builder, Daemon};
-use crate::support::scratch::Scratch;
+use crate::manager::Manager;
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
 use crate::support::upstream::Upstream;
-use crate::support::wait::{DEADLINE, Gate};
-
-/// A service manager: what it hears, message by message.
-struct Manager {
-    socket: UnixDatagram,
-    name: String,
-    _files: Scratch,
-}
-
-impl Manager {
-    fn at_path() -> Manager {
-        let files = Scratch::new();
-        let path = files.path().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        Manager::hearing(socket, path.display().to_string(), files)
-    }
-
-    fn abstract_one() -> Manager {
-        let files = Scratch::new();
-        let name = files.path().display().to_string();
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        let socket = UnixDatagram::bind_addr(&address).unwrap();
-        Manager::hearing(socket, format!("@{name}"), files)
-    }
-
-    fn hearing(socket: UnixDatagram, name: String, files: Scratch) -> Manager {
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Manager {
-            socket,
-            name,
-            _files: files,
-        }
-    }
-
-    /// The next message's assignments.
-    #[track_caller]
-    fn next(&self) -> Message {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("a message comes");
-        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        Message(text.lines().map(str::to_owned).collect())
-    }
-
-    fn has_heard_nothing(&self) -> bool {
-        self.socket.set_nonblocking(true).unwrap();
-        matches!(self.socket.recv(&mut [0; 64]), Err(error) if error.kind() == ErrorKind::WouldBlock)
-    }
-
-    fn builder(&self, upstream: &Upstream) -> Builder {
-        let builder = Daemon::builder().upstream(upstream);
-        builder.env("NOTIFY_SOCKET", &self.name)
-    }
-}
-
-#[derive(Debug)]
-struct Message(Vec<String>);
-
-impl Message {
-    fn value(&self, name: &str) -> Option<&str> {
-        let lines = self.0.iter().filter_map(|line| line.split_once('='));
-        let mut values = lines.filter_map(|(found, value)| (found == name).then_some(value));
-        values.next()
-    }
-
-    #[track_caller]
-    fn number(&self, name: &str) -> u64 {
-        let value = self
-            .value(name)
-            .unwrap_or_else(|| panic!("no {name}: {self:?}"));
-        value.parse().unwrap()
-    }
-}
+use crate::support::wait::Gate;
 
 #[test]
-fn ready_comes_once_a_request_can_be_served_and_the_status_says_what_is() {
+fn ready_comes_once_a_request_can_be_served() {
     for manager in [Manager::at_path(), Manager::abstract_one()] {
         let upstream = Upstream::answering("{}");
         let daemon = manager.builder(&upstream).spawn();
         let message = manager.next();
         assert_eq!(message.value("READY"), Some("1"), "{message:?}");
-        let status = message.value("STATUS").unwrap_or_default();
-        assert!(status.contains("test"), "no upstream's name in {status:?}");
         assert_eq!(daemon.client().get("/v1/models").status(), 200);
     }
 }
@@ -140,8 +67,67 @@ fn uptime() -> Duration {
     Duration::from_secs_f64(text.split(' ').next().unwrap().parse().unwrap())
 }
 
+/// Fewer than there are places for.
+const POSTS: usize = 8;
+
 #[test]
-fn a_drain_says_stopping_and_asks_for_the_time_it_may_take() {
+fn reloads_asked_for_at_once_each_go_from_reloading_to_ready() {
+    let manager = Manager::at_path();
+    let upstream = Upstream::answering("{}");
+    let admin = "admin = \"unix:@DIR@/admin.sock\"";
+    let daemon = manager.builder(&upstream).server_settings(admin).start();
+    manager.next();
+    let path = daemon.directory().join("admin.sock");
+    let asking = AtomicBool::new(true);
+    let heard = thread::scope(|scope| {
+        // A service manager that does not read would hold it up.
+        let heard = scope.spawn(|| manager.until_status(|status| status.contains("failed")));
+        let posts: Vec<_> = (0..POSTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::unix(&path);
+                    client.send("POST", "/reload", "", b"").unwrap();
+                    client.answer().status()
+                })
+            })
+            .collect();
+        let signals = scope.spawn(|| {
+            while asking.load(Ordering::Relaxed) {
+                daemon.signal("HUP");
+            }
+        });
+        let statuses = posts.into_iter().map(|post| post.join());
+        let statuses: Vec<_> = statuses.collect();
+        asking.store(false, Ordering::Relaxed);
+        signals.join().unwrap();
+        // One reload more, to know when all before are over.
+        daemon.rewrite_config("nonsense\n");
+        daemon.signal("HUP");
+        for status in statuses {
+            assert_eq!(status.unwrap(), 200);
+        }
+        heard.join().unwrap()
+    });
+    let mut reloading = false;
+    let mut reloads = 0;
+    for message in heard {
+        let (begins, ends) = (message.value("RELOADING"), message.value("READY"));
+        match (begins, ends) {
+            (Some(_), None) if !reloading => reloading = true,
+            (None, Some(_)) if reloading => {
+                reloading = false;
+                reloads += 1;
+            }
+            (None, None) => {}
+            _ => panic!("{message:?} while reloading is {reloading}"),
+        }
+    }
+    assert!(!reloading);
+    assert!(reloads > POSTS, "{reloads}");
+}
+
+#[test]
+fn a_drain_says_stopping_and_asks_for_time_again_and_again() {
     let manager = Manager::at_path();
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
@@ -150,15 +136,50 @@ fn a_drain_says_stopping_and_asks_for_the_time_it_may_take() {
     let mut client = daemon.client();
     client.start_stream_at("/v1/stream");
     daemon.signal("TERM");
-    let message = manager.next();
-    assert_eq!(message.value("STOPPING"), Some("1"), "{message:?}");
-    // The 15 s of `drain_timeout`, and some time for the abort.
-    let extension = Duration::from_micros(message.number("EXTEND_TIMEOUT_USEC"));
-    assert!((15..60).contains(&extension.as_secs()), "{extension:?}");
-    let status = message.value("STATUS").unwrap_or_default();
-    assert!(status.contains('1'), "no count of requests in {status:?}");
+    let message = manager.next_with("STOPPING", "1");
+    let extension = |micros| Duration::from_micros(micros);
+    let first = extension(message.number("EXTEND_TIMEOUT_USEC"));
+    assert_eq!(message.value("STATUS"), Some("draining, 1 request running"));
+    // In time: each extension is many times as long as the next one takes to come.
+    for _ in 0..3 {
+        let begun = std::time::Instant::now();
+        let next = extension(manager.next().number("EXTEND_TIMEOUT_USEC"));
+        assert!(next > 5 * begun.elapsed(), "{next:?}");
+        assert!(next <= first && first <= Duration::from_secs(15));
+    }
     gate.open();
     assert!(client.rest().is_complete());
+    assert_eq!(daemon.wait_exit(), Some(0));
+}
+
+#[test]
+fn a_drain_asks_for_no_time_beyond_its_own_deadline() {
+    let manager = Manager::at_path();
+    let gate = Gate::new();
+    let upstream = Upstream::two_events(&gate);
+    let builder = manager.builder(&upstream);
+    let mut daemon = builder.server_settings("drain_timeout = \"2s\"").start();
+    manager.next();
+    let mut client = daemon.client();
+    client.start_stream_at("/v1/stream");
+    daemon.signal("TERM");
+    // The timeout and 6 s for the abort.
+    let mut deadline = Duration::from_secs(8);
+    let mut extensions = 0;
+    let message = manager.next_with("STOPPING", "1");
+    let begun = std::time::Instant::now();
+    let mut micros = message.number("EXTEND_TIMEOUT_USEC");
+    loop {
+        let asked = Duration::from_micros(micros);
+        assert!(asked <= deadline, "{asked:?} after {:?}", begun.elapsed());
+        extensions += 1;
+        if extensions == 3 {
+            break;
+        }
+        micros = manager.next().number("EXTEND_TIMEOUT_USEC");
+        deadline = Duration::from_secs(8) - begun.elapsed() + Duration::from_millis(500);
+    }
+    assert!(!client.rest().is_complete());
     assert_eq!(daemon.wait_exit(), Some(0));
 }
 

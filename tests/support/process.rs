@@ -18,6 +18,16 @@ impl Process {
         self.status_kib("VmHWM:")
     }
 
+    /// Whether this user may look into it: a daemon keeps its descriptors and
+    /// counters to root (PR_SET_DUMPABLE). Says that a test is skipped if not.
+    pub fn can_be_looked_into(self) -> bool {
+        let can = fs::read_dir(format!("/proc/{}/fd", self.0)).is_ok();
+        if !can {
+            eprintln!("skipped: only root can look into the daemon");
+        }
+        can
+    }
+
     /// Open descriptors.
     pub fn descriptors(self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.0))

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -59,11 +60,26 @@ class Box:
         options = {"capture_output": True, "text": True, "timeout": PATIENCE} | options
         return subprocess.run([BOX, "exec", self.name, *command], **options)
 
+    def is_off(self):
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        return not Path(f"/proc/{init}").exists()
+
     def sh(self, script, *arguments, **options):
         """Runs a shell script that has to succeed; gives what it printed."""
         done = self.run("sh", "-euc", script, "sh", *arguments, **options)
         assert done.returncode == 0, f"{script}\nended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def threads(self, pid):
+        """Ids, as this machine counts, of the threads of a process inside, by name."""
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        inside = os.readlink(f"/proc/{init}/ns/pid")
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                numbers = re.search(r"^NSpid:(.*)$", (process / "status").read_text(), re.M)[1].split()
+                if numbers[-1] == str(pid) and os.readlink(process / "ns/pid") == inside:
+                    return {(task / "comm").read_text().strip(): int(task.name) for task in (process / "task").iterdir()}
+        raise AssertionError(f"there is no process {pid} in {self.name}")
 
     def start(self, *command, **options):
         """Starts it inside; ends with the box at the latest."""
@@ -114,13 +130,15 @@ key = "client.test"
             systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
             systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* system-upstreamd.slice.d
+            rm -rf upstreamd.* upstreamd-admin.* upstreamd-upgrade.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
             """
         )
         self.since = self.box.sh("date '+%F %T.%6N'").strip()
+        # It lies in a /tmp that the service does not see.
+        self.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', self.upstream["ca_file"])
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)

@@ -227,6 +227,13 @@ def test_a_socket_that_comes_later_is_opened_as_the_manual_says(ci_socket):
 def test_the_service_runs_as_its_own_user_without_capabilities(service):
     assert service.is_served()
     pid = str(service.pid())
-    assert service.box.sh('stat -c %U:%G "/proc/$1"', pid).strip() == "upstreamd:upstreamd"
+    assert service.box.sh('ps -o user:20=,group:20= -p "$1"', pid).split() == ["upstreamd", "upstreamd"]
     status = service.box.sh('grep ^Cap "/proc/$1/status"', pid)
     assert {line.split()[1] for line in status.splitlines()} == {"0" * 16}
+
+
+def test_the_admin_socket_is_for_members_of_the_group(service):
+    assert service.is_served()
+    for user, exit_code in [("outsider", 69), ("member", 0)]:
+        asked = service.box.run("runuser", "-u", user, "--", "upstreamd", "reload")
+        assert asked.returncode == exit_code, asked.stderr

@@ -2,13 +2,24 @@
 
 import pytest
 
-from boxes import wait_until
-
 
 @pytest.fixture
 def running(service):
     service.systemctl("start", "upstreamd.service")
     return service
+
+
+TYPO = "\n[upstream.test.typo]\n"
+
+
+def reload_fails(service):
+    return service.box.run("systemctl", "reload", "upstreamd.service").returncode != 0
+
+
+def position(service, line):
+    """Where this line stands in the configuration file, as errors say it."""
+    text = service.box.sh("cat /etc/upstreamd/upstreamd.toml").splitlines()
+    return f"upstreamd.toml:{text.index(line) + 1}:"
 
 
 def user_agent(service):
@@ -31,19 +42,65 @@ def test_a_good_file_is_in_use_after_a_reload(running):
 
 def test_a_bad_file_fails_the_reload_and_the_service_runs_on(running):
     before = running.pid()
-    running.configure(running.config(user_agent="unused/3.0") + "\n[upstream.test.typo]\n")
-    reloaded = running.box.run("systemctl", "reload", "upstreamd.service")
-    assert reloaded.returncode != 0
-    wait_until(lambda: running.show("StatusText").startswith("still on the configuration before"), "the status")
-    assert "upstreamd.toml:" in running.box.journal("-u", "upstreamd.service", "-n", "20")
+    running.configure(running.config(user_agent="unused/3.0") + TYPO)
+    assert reload_fails(running)
+    at = position(running, "[upstream.test.typo]")
+    # The reload's outcome is known when the command ends, in all three places.
+    status = running.show("StatusText")
+    assert status.startswith("serving 1 upstream on 2 sockets") and "the last reload failed" in status
+    assert at in status
+    assert at in running.box.journal("-u", "upstreamd.service", "-n", "20")
     assert running.state() == "active" and running.pid() == before
     assert running.is_served()
     assert user_agent(running) == "system-tests/1.0"
 
 
+def test_no_bad_file_is_ever_taken_for_a_good_one(running):
+    # Also where systemd sends a signal beside: two reloads, in whatever order.
+    for _ in range(15):
+        running.configure(running.config() + TYPO)
+        assert reload_fails(running)
+        running.configure(running.config())
+        running.systemctl("reload", "upstreamd.service")
+        assert running.show("StatusText").startswith("serving")
+        assert "failed" not in running.show("StatusText")
+
+
+def test_reloads_that_are_asked_for_at_once_all_have_their_outcome(running):
+    before = running.pid()
+    asked = [
+        *[running.box.start("systemctl", "reload", "upstreamd.service") for _ in range(3)],
+        *[running.box.start("upstreamd", "reload") for _ in range(3)],
+    ]
+    running.systemctl("kill", "--kill-whom=main", "--signal=HUP", "upstreamd.service")
+    assert [each.wait() for each in asked] == [0] * 6
+    assert (running.state(), running.show("SubState"), running.pid()) == ("active", "running", before)
+
+
+def test_the_subcommand_says_what_is_wrong(running):
+    assert running.box.run("upstreamd", "reload").returncode == 0
+    running.configure(running.config() + TYPO)
+    asked = running.box.run("upstreamd", "reload")
+    assert asked.returncode == 78
+    assert position(running, "[upstream.test.typo]") in asked.stderr
+
+
+def test_the_subcommand_starts_a_service_that_does_not_run(service):
+    service.systemctl("start", "upstreamd-admin.socket")
+    assert service.state() == "inactive"
+    assert service.box.run("upstreamd", "reload").returncode == 0
+    assert service.state() == "active"
+    service.systemctl("stop", "upstreamd.socket")
+    asked = service.box.run("upstreamd", "reload")
+    assert asked.returncode == 69
+    assert "no such socket" in asked.stderr
+
+
 def test_a_reload_works_after_a_daemon_reload(running):
     running.systemctl("daemon-reload")
     running.systemctl("reload", "upstreamd.service")
+    running.configure("nonsense\n")
+    assert reload_fails(running)
 
 
 def test_a_reload_works_after_one_that_failed(running):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from boxes import CLIENT_KEY, UPSTREAM_KEY
+from boxes import CLIENT_KEY, UPSTREAM_KEY, wait_until
 
 CREDENTIALS = "/run/credentials/upstreamd.service"
 
@@ -62,7 +62,70 @@ def test_no_other_user_can_read_a_key(service, form, user):
         assert read.returncode != 0 and "denied" in read.stderr, path
 
 
-def test_no_core_holds_a_key(service):
+# As if nothing but the daemon itself kept it.
+OPEN = """
+[Service]
+LimitCORE=infinity
+PrivateUsers=no
+ProtectProc=default
+WorkingDirectory=/var/lib/cores
+ReadWritePaths=/var/lib/cores
+"""
+
+
+@pytest.fixture
+def opened(service):
+    """The service without what a unit does against looking into it, and a
+    directory in which it could leave a core."""
+    service.box.sh("rm -rf /var/lib/cores; install -d -o upstreamd /var/lib/cores")
+    service.drop_in("upstreamd.service", OPEN)
+    assert service.is_served()
+    return service
+
+
+@pytest.fixture
+def other(opened):
+    """The id of another process of the same user, started in the same way."""
+    opened.box.sh(
+        """
+        systemd-run -q --unit=other -p User=upstreamd -p LimitCORE=infinity \
+            -p WorkingDirectory=/var/lib/cores sleep infinity
+        """
+    )
+    yield opened.show("MainPID", "other.service")
+    opened.box.sh("systemctl stop other.service; systemctl reset-failed other.service 2>/dev/null || true")
+
+
+@pytest.mark.parametrize("file", ["mem", "environ", "maps"])
+def test_no_process_of_the_same_user_can_read_its_memory(opened, other, file):
+    def read(pid):
+        return opened.box.run("runuser", "-u", "upstreamd", "--", "head", "-c", "1", f"/proc/{pid}/{file}").stderr
+
+    assert "Permission denied" in read(opened.pid())
+    # Of another one it can, as far as there is something to read.
+    assert "Permission denied" not in read(other)
+
+
+def test_no_core_is_written_whatever_the_limit(opened, other):
+    limits = opened.box.sh('cat "/proc/$1/limits"', str(opened.pid()))
+    assert "Max core file size        unlimited" in limits
+    opened.systemctl("kill", "--signal=ABRT", "other.service")
+    wait_until(lambda: opened.show("ActiveState", "other.service") != "active", "the end of the other")
+    if not cores(opened):
+        pytest.skip("cores go elsewhere on this machine (kernel.core_pattern)")
+    opened.box.sh("rm /var/lib/cores/*")
+    before = opened.pid()
+    opened.systemctl("kill", "--kill-whom=main", "--signal=ABRT", "upstreamd.service")
+    assert opened.is_served()
+    assert opened.pid() != before
+    assert not cores(opened)
+
+
+def cores(service):
+    return service.box.sh("ls /var/lib/cores").split()
+
+
+def test_the_unit_allows_no_core_either(service):
     assert service.is_served()
     limits = service.box.sh('cat "/proc/$1/limits"', str(service.pid()))
     (core,) = [line.split() for line in limits.splitlines() if line.startswith("Max core file size")]

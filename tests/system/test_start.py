@@ -4,6 +4,8 @@ import pytest
 
 from boxes import wait_until
 
+SOCKETS = ["upstreamd.socket", "upstreamd-admin.socket"]
+
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 def test_the_first_connection_starts_the_service(service, unix):
@@ -18,12 +20,13 @@ def test_the_service_starts_without_a_connection(service):
     assert service.is_served()
 
 
-def test_enabling_the_service_enables_its_socket(service):
+def test_enabling_the_service_enables_its_sockets(service):
     service.systemctl("enable", "upstreamd.service")
     try:
-        assert service.systemctl("is-enabled", "upstreamd.socket").strip() == "enabled"
+        for socket in SOCKETS:
+            assert service.systemctl("is-enabled", socket).strip() == "enabled"
     finally:
-        service.systemctl("disable", "upstreamd.service", "upstreamd.socket")
+        service.systemctl("disable", "upstreamd.service", *SOCKETS)
 
 
 def test_it_is_ready_only_when_it_serves(service):
@@ -47,4 +50,12 @@ def test_a_start_that_fails_is_said_to_systemctl(service):
 
 def test_its_status_is_a_sentence(service):
     service.systemctl("start", "upstreamd.service")
-    assert "serving upstream test on 2 sockets, 0 requests running" in service.systemctl("status", "upstreamd.service")
+    assert "serving 1 upstream on 2 sockets, 0 requests running" in service.systemctl("status", "upstreamd.service")
+
+
+def test_its_status_counts_the_requests_that_run(service):
+    streams = [service.ask(stream=True, words=100) for _ in range(2)]
+    wait_until(lambda: service.show("StatusText") == "serving 1 upstream on 2 sockets, 2 requests running", "the count")
+    for stream in streams:
+        stream.kill()
+    wait_until(lambda: service.show("StatusText") == "serving 1 upstream on 2 sockets, 0 requests running", "none")

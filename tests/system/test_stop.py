@@ -20,7 +20,7 @@ def test_a_stop_lets_a_running_stream_finish(service):
 def test_the_status_says_that_it_drains(service):
     stream = streaming(service, words=30)
     service.systemctl("stop", "--no-block", "upstreamd.service")
-    wait_until(lambda: "draining, 1 requests running" in service.show("StatusText"), "the status")
+    wait_until(lambda: "draining, 1 request running" in service.show("StatusText"), "the status")
     assert answer_of(stream)[0] == 200
 
 
@@ -48,9 +48,21 @@ def test_a_request_that_comes_during_a_restart_waits_and_is_served(service):
     assert answer_of(stream)[0] == 200
 
 
-def test_stopping_the_socket_closes_both_addresses(service):
+def test_a_restart_of_the_socket_resets_who_waits_in_it(service):
+    stream = streaming(service, words=30)
+    service.systemctl("restart", "--no-block", "upstreamd.socket")
+    wait_until(lambda: service.state() == "deactivating", "the drain")
+    waiting = service.ask()
+    assert answer_of(stream)[0] == 200
+    status, message = answer_of(waiting)
+    assert status == 0, message
+    assert service.is_served()
+
+
+def test_stopping_the_socket_closes_every_address(service):
     assert service.is_served()
     service.systemctl("stop", "upstreamd.socket")
     assert service.state() == "inactive"
     assert service.answer()[0] == 0
-    assert service.box.run("test", "-e", "/run/upstreamd/upstreamd.sock").returncode == 1
+    for socket in ["upstreamd.sock", "admin.sock"]:
+        assert service.box.run("test", "-e", f"/run/upstreamd/{socket}").returncode == 1

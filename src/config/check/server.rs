@@ -1,9 +1,11 @@
 //! `[server]` and `[log]`.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use crate::config::checked::{ListenAddress, Log, LogFormat, LogLevel, Server};
 use crate::config::limits::{self, Limit};
+use crate::config::listen::AdminAddress;
 use crate::config::place::At;
 use crate::config::problem::{Problem, Problems};
 use crate::config::value::Text;
@@ -14,11 +16,13 @@ use super::within;
 /// `[server]`
 pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Server {
     let listen = listen(written.listen.as_ref(), problems);
+    let admin = admin(written.admin.as_ref(), &listen, problems);
     let mut duration = |written: &Option<_>, limit, key: &str| {
         within(written.as_ref(), limit, &format!("server.{key}"), problems)
     };
     Server {
         listen,
+        admin,
         drain_timeout: duration(
             &written.drain_timeout,
             &limits::DRAIN_TIMEOUT,
@@ -115,6 +119,20 @@ pub(in crate::config) fn listen(
         problems.add(problem.help("sockets of systemd take its place by themselves; leave it out"));
     }
     addresses
+}
+
+fn admin(
+    written: Option<&At<AdminAddress>>,
+    listen: &[ListenAddress],
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    let At { value, place } = written?;
+    let path = value.0.clone();
+    if listen.contains(&ListenAddress::Unix(path.clone())) {
+        let message = "server.listen has the same path";
+        problems.add(Problem::new("server.admin", place, message));
+    }
+    Some(path)
 }
 
 fn workers() -> Limit<usize> {

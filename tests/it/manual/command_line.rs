@@ -6,9 +6,11 @@ use super::page::{Page, words};
 use super::{assert_same, source};
 
 /// Variables that libraries read for us, and who reads them.
-const OF_LIBRARIES: [&str; 5] = [
+const OF_LIBRARIES: [&str; 7] = [
     "LISTEN_PID",     // sd-notify, listenfd
     "LISTEN_FDNAMES", // sd-notify
+    "WATCHDOG_USEC",  // sd-notify
+    "WATCHDOG_PID",   // sd-notify
     "JOURNAL_STREAM", // systemd-journal-logger
     "SSL_CERT_FILE",  // rustls-native-certs
     "SSL_CERT_DIR",   // rustls-native-certs
@@ -120,11 +122,13 @@ fn every_name_that_a_passed_socket_may_have_is_described() {
     let (_, text) = files
         .find(|(path, _)| path.ends_with("systemd/sockets.rs"))
         .unwrap();
-    let (_, names) = text
-        .split_once("CLIENT_SOCKETS: [&str;")
-        .and_then(|(_, rest)| rest.split_once("= ["))
-        .unwrap();
-    let names = names.split(']').next().unwrap_or_default().split(',');
+    let lists = text.split("_SOCKETS: [&str;").skip(1);
+    let names = lists.flat_map(|list| {
+        let names = list.split_once("= [").map(|(_, names)| names);
+        let names = names.and_then(|names| names.split_once(']'));
+        let (names, _) = names.expect("a list of names");
+        names.split(',')
+    });
     let names = names.map(|name| name.trim().trim_matches('"').to_owned());
     assert_same("names of sockets", page.words("Cm"), names);
 }

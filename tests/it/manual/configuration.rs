@@ -198,6 +198,9 @@ fn what_needs_a_restart_is_described_so() {
         let setting = format!("{key} = {changed}\n");
         tables.entry(table).or_default().push_str(&setting);
     }
+    // It has no default.
+    let admin = "admin = \"unix:/nowhere/admin.sock\"\n";
+    tables.get_mut("server").unwrap().push_str(admin);
     let after = tables.iter().map(|(table, keys)| match table.as_str() {
         "upstream.NAME" => format!("{UPSTREAM}{keys}"),
         table => format!("[{table}]\n{keys}"),

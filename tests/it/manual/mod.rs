@@ -10,6 +10,7 @@ mod example;
 mod faults;
 mod journal;
 mod page;
+mod promises;
 mod rendered;
 mod shipped;
 mod source;

@@ -86,6 +86,9 @@ fn a_chunk_leaves_as_one_chunk_in_one_write() {
     let pieces = (0..CHUNKS).map(|n| chunk(&"x".repeat(100 * n as usize + 1)));
     let upstream = gated(&gate, CHUNKED, pieces.collect());
     let daemon = Daemon::before(&upstream);
+    if !daemon.process().can_be_looked_into() {
+        return;
+    }
     let mut client = daemon.client();
     client.ask_for_stream();
     gate.let_one_through();
@@ -105,6 +108,9 @@ fn chunks_that_came_together_leave_together() {
         let gate = Gate::new();
         let upstream = gated(&gate, CHUNKED, vec![chunk("data: x\n\n").repeat(together)]);
         let daemon = Daemon::before(&upstream);
+        if !daemon.process().can_be_looked_into() {
+            return;
+        }
         let mut client = daemon.client();
         client.ask_for_stream();
         gate.let_one_through();
