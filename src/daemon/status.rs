@@ -25,7 +25,9 @@ pub(super) struct Status {
     workers: Arc<[WorkerHandle]>,
     sockets: usize,
     phase: Cell<Phase>,
-    /// What stands in the way of every request, if anything.
+    upstreams: Cell<usize>,
+    /// What stands in the way of every request, or of all to one of several
+    /// upstreams, if anything.
     lacking: RefCell<Option<String>>,
     /// What was wrong, if the last reload failed.
     refused: RefCell<Option<String>>,
@@ -53,7 +55,8 @@ impl Status {
             workers,
             sockets,
             phase: Cell::new(Phase::Serving),
-            lacking: RefCell::new(not_configured(&config.upstream)),
+            upstreams: Cell::new(config.upstreams.len()),
+            lacking: RefCell::new(lacking(config)),
             refused: RefCell::default(),
             said: RefCell::default(),
         }
@@ -72,7 +75,8 @@ impl Status {
     /// What came of a reload, and what is in use now. Requests are served in
     /// either case.
     pub(super) fn reloaded(&self, outcome: &Reloaded, config: &Config) {
-        *self.lacking.borrow_mut() = not_configured(&config.upstream);
+        self.upstreams.set(config.upstreams.len());
+        *self.lacking.borrow_mut() = lacking(config);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
     }
@@ -120,11 +124,13 @@ impl Status {
         let state = match (self.phase.get(), &*self.lacking.borrow()) {
             (Phase::Draining(_), _) => return format!("draining, {running} running"),
             (Phase::HandingOver, _) => format!("handing over, {running} running"),
-            (Phase::Serving, Some(lacking)) => lacking.clone(),
-            (Phase::Serving, None) => {
-                let upstreams = counted(1, "upstream");
+            (Phase::Serving, Some(lacking)) if self.upstreams.get() == 1 => lacking.clone(),
+            (Phase::Serving, lacking) => {
+                let upstreams = counted(self.upstreams.get(), "upstream");
                 let sockets = counted(self.sockets, "socket");
-                format!("serving {upstreams} on {sockets}, {running} running")
+                let lacking = lacking.as_ref();
+                let lacking = lacking.map_or(String::new(), |lacking| format!("; {lacking}"));
+                format!("serving {upstreams} on {sockets}, {running} running{lacking}")
             }
         };
         match &*self.refused.borrow() {
@@ -134,6 +140,12 @@ impl Status {
             None => state,
         }
     }
+}
+
+/// What the first upstream lacks that lacks something.
+fn lacking(config: &Config) -> Option<String> {
+    let mut upstreams = config.upstreams.iter();
+    upstreams.find_map(|upstream| not_configured(upstream))
 }
 
 fn counted(number: usize, what: &str) -> String {

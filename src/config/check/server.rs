@@ -22,6 +22,7 @@ pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Serve
     };
     Server {
         listen,
+        strict_models: written.strict_models.as_ref().is_some_and(|at| at.value),
         admin,
         drain_timeout: duration(
             &written.drain_timeout,
