@@ -25,19 +25,13 @@ pub(super) struct Status {
     workers: Arc<[WorkerHandle]>,
     sockets: usize,
     phase: Cell<Phase>,
-    upstreams: RefCell<Upstreams>,
+    upstreams: Cell<usize>,
+    /// What stands in the way of every request, or of all to one of several
+    /// upstreams, if anything.
+    lacking: RefCell<Option<String>>,
     /// What was wrong, if the last reload failed.
     refused: RefCell<Option<String>>,
     said: RefCell<String>,
-}
-
-/// What there is to say of the upstreams.
-struct Upstreams {
-    count: usize,
-    /// What stands in the way of requests to one of them, if anything.
-    lacking: Option<String>,
-    /// Whether to none of them a request can be sent.
-    none_serves: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +55,8 @@ impl Status {
             workers,
             sockets,
             phase: Cell::new(Phase::Serving),
-            upstreams: RefCell::new(Upstreams::of(config)),
+            upstreams: Cell::new(config.upstreams.len()),
+            lacking: RefCell::new(lacking(config)),
             refused: RefCell::default(),
             said: RefCell::default(),
         }
@@ -80,7 +75,8 @@ impl Status {
     /// What came of a reload, and what is in use now. Requests are served in
     /// either case.
     pub(super) fn reloaded(&self, outcome: &Reloaded, config: &Config) {
-        *self.upstreams.borrow_mut() = Upstreams::of(config);
+        self.upstreams.set(config.upstreams.len());
+        *self.lacking.borrow_mut() = lacking(config);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
     }
@@ -125,17 +121,16 @@ impl Status {
             self.workers.iter().map(WorkerHandle::requests).sum(),
             "request",
         );
-        let upstreams = self.upstreams.borrow();
-        let state = match (self.phase.get(), &upstreams.lacking) {
+        let state = match (self.phase.get(), &*self.lacking.borrow()) {
             (Phase::Draining(_), _) => return format!("draining, {running} running"),
             (Phase::HandingOver, _) => format!("handing over, {running} running"),
-            (Phase::Serving, Some(lacking)) if upstreams.none_serves => lacking.clone(),
+            (Phase::Serving, Some(lacking)) if self.upstreams.get() == 1 => lacking.clone(),
             (Phase::Serving, lacking) => {
-                let known = counted(upstreams.count, "upstream");
+                let upstreams = counted(self.upstreams.get(), "upstream");
                 let sockets = counted(self.sockets, "socket");
-                let but = lacking.as_ref().map(|lacking| format!("; {lacking}"));
-                let but = but.unwrap_or_default();
-                format!("serving {known} on {sockets}, {running} running{but}")
+                let lacking = lacking.as_ref();
+                let lacking = lacking.map_or(String::new(), |lacking| format!("; {lacking}"));
+                format!("serving {upstreams} on {sockets}, {running} running{lacking}")
             }
         };
         match &*self.refused.borrow() {
@@ -147,19 +142,10 @@ impl Status {
     }
 }
 
-impl Upstreams {
-    fn of(config: &Config) -> Self {
-        let lacking: Vec<_> = config
-            .upstreams
-            .iter()
-            .map(|one| not_configured(one))
-            .collect();
-        Upstreams {
-            count: lacking.len(),
-            none_serves: lacking.iter().all(Option::is_some),
-            lacking: lacking.into_iter().flatten().next(),
-        }
-    }
+/// What the first upstream lacks that lacks something.
+fn lacking(config: &Config) -> Option<String> {
+    let mut upstreams = config.upstreams.iter();
+    upstreams.find_map(|upstream| not_configured(upstream))
 }
 
 fn counted(number: usize, what: &str) -> String {
