@@ -12,4 +12,5 @@
 pub mod bounded;
 pub mod event;
 pub mod log;
+pub mod metrics;
 pub mod tap;
