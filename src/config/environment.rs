@@ -56,12 +56,18 @@ impl Environment {
         let user_agent = self.value("NODE_USER_AGENT", "upstream.user_agent", problems);
         let keys = self.keys(problems);
         let places = [
-            base_url.as_ref().map(|at| &at.place),
-            keys.as_ref().map(|at| &at.place),
-            user_agent.as_ref().map(|at| &at.place),
+            ("upstream.base_url", base_url.as_ref().map(|at| &at.place)),
+            ("upstream.keys", keys.as_ref().map(|at| &at.place)),
+            (
+                "upstream.user_agent",
+                user_agent.as_ref().map(|at| &at.place),
+            ),
         ];
-        let place = places.into_iter().flatten().next().cloned();
-        if let Some(upstream) = place.and_then(|place| written.the_upstream(&place)) {
+        let first = places
+            .into_iter()
+            .find_map(|(key, place)| Some((key, place?.clone())));
+        let upstream = first.and_then(|(key, place)| written.the_upstream(key, &place, problems));
+        if let Some(upstream) = upstream {
             upstream.base_url = base_url.or(upstream.base_url.take());
             upstream.user_agent = user_agent.or(upstream.user_agent.take());
             // An upstream that is said to need no key gets none that happens to

@@ -11,13 +11,17 @@ use super::errors::Errors;
 use super::field::{self, FieldValue};
 use super::hiding;
 use super::listener::ListenerName;
+use super::model::{Json, ModelName, Parameter};
 use super::name::Name;
 use super::overrides::Overrides;
 use super::place::{At, Place};
 use super::problem::{Problem, Problems};
-use super::section::Section;
+use super::section::{Section, refusal};
 use super::source::Source;
-use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
+use super::value::Text;
+use super::written::{
+    Client, KeySource, Listener, Log, Model, ModelUpstream, Server, Upstream, Written,
+};
 
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
@@ -112,6 +116,9 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
     root.take_named::<Name>("upstream", |name, place, section| {
         written.upstreams.insert(name, upstream(place, section));
     });
+    root.take_named::<ModelName>("model", |name, place, section| {
+        written.models.insert(name, model(place, section));
+    });
     root.take_named::<Name>("client", |name, place, section| {
         written.clients.insert(name, client(place, section));
     });
@@ -173,6 +180,8 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         body_timeout: section.take("body_timeout"),
         keepalive_timeout: section.take("keepalive_timeout"),
         write_timeout: section.take("write_timeout"),
+        default_upstream: section.take("default_upstream"),
+        strict_models: section.take("strict_models"),
     }
 }
 
@@ -208,6 +217,42 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
     upstream
 }
 
+fn model(place: Place, section: &mut Section<'_, '_>) -> Model {
+    let mut model = Model {
+        place,
+        upstream: section.take_one_or_all("upstream"),
+        upstreams: None,
+        name: section.take("name"),
+        set: Vec::new(),
+        drop: section.take_all("drop"),
+    };
+    section.take_table("set", |section| model.set = parameters(section));
+    let mut upstreams = Vec::new();
+    let place = section.take_tables("upstreams", |place, section| {
+        upstreams.push(ModelUpstream {
+            place,
+            upstream: section.take("upstream"),
+            name: section.take("name"),
+            weight: section.take("weight"),
+        });
+    });
+    model.upstreams = place.map(|place| At::new(upstreams, place));
+    model
+}
+
+fn parameters(section: &mut Section<'_, '_>) -> Vec<(At<String>, At<Json>)> {
+    let mut parameters = section.take_rest::<Json>();
+    parameters.retain(|(name, _)| match Parameter::from_text(&name.value) {
+        Ok(_) => true,
+        Err(wrong) => {
+            let path = section.path_of(&name.value);
+            section.complain(refusal(&path, &name.place, &wrong, Parameter::EXPECTED));
+            false
+        }
+    });
+    parameters
+}
+
 fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
     Client {
         place,
@@ -216,6 +261,8 @@ fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
         uid: section.take("uid"),
         group: section.take("group"),
         gid: section.take("gid"),
+        models: section.take_all("models"),
+        endpoints: section.take_all("endpoints"),
     }
 }
 

@@ -21,11 +21,14 @@ mod environment;
 mod errors;
 mod field;
 mod file;
+mod glob;
 mod hiding;
 mod limits;
 mod listen;
 mod listener;
 mod log;
+mod model;
+mod models;
 mod name;
 mod nearest;
 mod overrides;
@@ -134,7 +137,7 @@ pub fn listen(
         written = file::read(source, &mut problems)?;
     }
     environment.apply(&mut written, &mut problems);
-    overrides.apply(&mut written);
+    overrides.apply(&mut written, &mut problems);
     let listen = check::listen(written.server.listen.as_ref(), &mut problems);
     let problems = problems.about("server.listen");
     if problems.is_empty() {
@@ -157,7 +160,7 @@ fn resolve(
         written = file::read(source, &mut problems)?;
     }
     environment.apply(&mut written, &mut problems);
-    overrides.apply(&mut written);
+    overrides.apply(&mut written, &mut problems);
     let file = source.as_ref().map(source::Source::path);
     let directory = file.and_then(Path::parent);
     let surroundings = Surroundings {

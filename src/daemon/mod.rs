@@ -192,9 +192,10 @@ async fn serve(
         spawn_local(admin::serve(socket, access.clone()).map_err(unavailable)?);
         _admin_paths.push(unlink);
     }
-    info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
+    let upstream = snapshot.config.upstream();
+    info!(log, "serving {} at {}", names(&snapshot), addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
-        "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
+        "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
     let status = Rc::new(Status::new(
         notify.clone(),
         Arc::clone(&workers),
@@ -247,4 +248,11 @@ async fn serve(
     drains.send_replace(true);
     drain::run(&workers, &stop, at_most, &mut signals, &status, log).await;
     Ok(ExitCode::Ok)
+}
+
+/// The names of its upstreams.
+fn names(snapshot: &Snapshot) -> String {
+    let upstreams = snapshot.config.upstreams.iter();
+    let names: Vec<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
+    names.join(", ")
 }

@@ -29,7 +29,9 @@ impl Warnings {
     pub(super) fn say(&self, config: &Config, log: &Logger) {
         self.say_what_is_open(config, log);
         self.say_what_is_unused(config, log);
-        say_what_is_missing(&config.upstream, log);
+        for upstream in &config.upstreams {
+            say_what_is_missing(upstream, log);
+        }
     }
 
     /// An operator who opens a port to the network without a client key gives the

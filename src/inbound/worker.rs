@@ -91,7 +91,7 @@ impl Worker {
             sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 sweep.tick().await;
-                sweeper.engine().pool.sweep();
+                sweeper.engine().sweep();
             }
         });
         while let Some(order) = inbox.recv().await {

@@ -28,24 +28,24 @@ const MULTIPART_ENDPOINTS: [&str; 4] = [
     "/images/variations",
 ];
 
-/// Where a request goes: the base path and the client's own path and query,
-/// not one byte of them re-encoded.
+/// What a request asks for: the client's own path and query, not one byte of
+/// them re-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
-    /// In origin form, ready for the upstream.
-    pub(super) at_upstream: PathAndQuery,
     /// The path below the API's root, `/chat/completions`; picks the endpoint.
     pub(super) endpoint: String,
+    /// With its question mark, or empty.
+    query: String,
 }
 
 impl Target {
-    /// Joins the client's target to `base_path`. `/v1/x` and `/x` are the same,
-    /// so clients configured with and without `/v1` both work.
+    /// Reads the client's target. `/v1/x` and `/x` are the same, so clients
+    /// configured with and without `/v1` both work.
     ///
     /// # Errors
     /// A target that is no path (`CONNECT`, `OPTIONS *`), or whose path could
     /// leave the base path.
-    pub(super) fn new(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, Fault> {
+    pub(super) fn new(method: &Method, uri: &Uri) -> Result<Self, Fault> {
         let path = uri.path();
         if *method == Method::CONNECT || !path.starts_with('/') {
             return Err(Fault::new(
@@ -66,20 +66,26 @@ impl Target {
         let query = uri
             .query()
             .map_or(String::new(), |query| format!("?{query}"));
-        let mut joined = format!("{base_path}{endpoint}{query}");
+        Ok(Target {
+            endpoint: endpoint.to_owned(),
+            query,
+        })
+    }
+
+    /// In origin form, ready for the upstream whose base path is `base_path`.
+    ///
+    /// # Errors
+    /// Together they are too long for a target.
+    pub(super) fn at(&self, base_path: &str) -> Result<PathAndQuery, Fault> {
+        let mut joined = format!("{base_path}{}{}", self.endpoint, self.query);
         if !joined.starts_with('/') {
             joined.insert(0, '/');
         }
-        let at_upstream =
-            PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined)).map_err(|_| {
-                Fault::new(
-                    FaultKind::BadTarget,
-                    "The request's target is not a valid path.",
-                )
-            })?;
-        Ok(Target {
-            at_upstream,
-            endpoint: endpoint.to_owned(),
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined)).map_err(|_| {
+            Fault::new(
+                FaultKind::BadTarget,
+                "The request's target is not a valid path.",
+            )
         })
     }
 
@@ -111,7 +117,7 @@ fn climbs(path: &str) -> bool {
             return true;
         }
         // Each round makes it shorter, so this ends.
-        let decoded = decode(&path);
+        let decoded = decoded(&path);
         if decoded.len() == path.len() {
             return false;
         }
@@ -119,7 +125,9 @@ fn climbs(path: &str) -> bool {
     }
 }
 
-fn decode(path: &[u8]) -> Vec<u8> {
+/// `path` with its escapes read, once.
+pub(super) fn decoded(path: impl AsRef<[u8]>) -> Vec<u8> {
+    let path = path.as_ref();
     let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
     while at < path.len() {
@@ -149,8 +157,9 @@ mod tests {
 
     fn target(path: &str, base: &str) -> Result<String, FaultKind> {
         let uri: Uri = path.parse().expect("a URI");
-        Target::new(&Method::GET, &uri, base)
-            .map(|target| target.at_upstream.to_string())
+        Target::new(&Method::GET, &uri)
+            .and_then(|target| target.at(base))
+            .map(|at_upstream| at_upstream.to_string())
             .map_err(|fault| fault.kind)
     }
 
@@ -207,13 +216,13 @@ mod tests {
     #[test]
     fn what_is_no_path_is_refused() {
         let asterisk: Uri = "*".parse().expect("asterisk form");
-        assert!(Target::new(&Method::OPTIONS, &asterisk, "/v1").is_err());
+        assert!(Target::new(&Method::OPTIONS, &asterisk).is_err());
         let authority: Uri = "example.org:443".parse().expect("authority form");
-        assert!(Target::new(&Method::CONNECT, &authority, "/v1").is_err());
+        assert!(Target::new(&Method::CONNECT, &authority).is_err());
         let absolute: Uri = "http://anything/v1/models?x"
             .parse()
             .expect("absolute form");
-        let target = Target::new(&Method::GET, &absolute, "/v1").expect("absolute form has a path");
-        assert_eq!(target.at_upstream, "/v1/models?x");
+        let target = Target::new(&Method::GET, &absolute).expect("absolute form has a path");
+        assert_eq!(target.at("/v1").expect("a path"), "/v1/models?x");
     }
 }

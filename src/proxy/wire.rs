@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slog::Logger;
@@ -76,6 +77,8 @@ pub struct Tunnel {
     pub stream: Stream,
     /// What had been read from it beyond the 101.
     pub early: Bytes,
+    /// How long nothing may move either way.
+    pub idle_timeout: Duration,
 }
 
 impl Wire {
@@ -115,6 +118,11 @@ impl Wire {
         *self.record.borrow_mut() = Some(record);
         self.served.set(true);
         self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where records go.
+    pub(super) fn log(&self) -> &Logger {
+        &self.log
     }
 
     /// Writes into the running request's record.

@@ -19,6 +19,7 @@ use super::written::Written;
 mod client;
 mod key;
 mod listener;
+mod models;
 mod server;
 mod tls;
 mod upstream;
@@ -46,15 +47,21 @@ pub(super) fn check(
 ) -> Option<Config> {
     let server = server::check(&written.server, problems);
     let log = server::log(&written.log);
-    let upstream = upstream::the_one(written, surroundings, problems);
+    let upstreams = upstream::check(written, surroundings, problems);
+    let default_upstream = models::default_upstream(written, problems);
+    let models = models::check(written, default_upstream, problems);
     let clients = client::check(&written.clients, surroundings, problems);
     let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
     let file = surroundings.file.map(Path::to_owned);
-    let upstream = upstream.filter(|_| problems.is_empty())?.into();
+    if !problems.is_empty() {
+        return None;
+    }
     Some(Config {
         server,
         log,
-        upstream,
+        upstreams,
+        default_upstream,
+        models,
         clients,
         listeners,
         unread_keys: problems.unread_keys().to_vec(),
