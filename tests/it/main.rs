@@ -31,6 +31,7 @@ mod listening;
 mod logs;
 mod manager;
 mod manual;
+mod metrics;
 mod model_list;
 mod models;
 mod not_configured;
