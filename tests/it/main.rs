@@ -34,6 +34,7 @@ mod manual;
 mod metrics;
 mod model_list;
 mod models;
+mod monitoring;
 mod not_configured;
 mod notify;
 mod paths;
