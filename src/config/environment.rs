@@ -88,6 +88,19 @@ impl Environment {
         }
     }
 
+    /// Whether the variable `name` says no: `0`, `false`, `no` or `off`.
+    pub(crate) fn says_no(&self, name: &str) -> bool {
+        let value = self.set(name).and_then(|value| value.to_str());
+        let value = value.unwrap_or_default().to_ascii_lowercase();
+        ["0", "false", "no", "off"].contains(&value.as_str())
+    }
+
+    /// The names of all variables that are set and not empty, sorted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let set = self.0.iter().filter(|(_, value)| !value.is_empty());
+        set.filter_map(|(name, _)| name.to_str())
+    }
+
     fn set(&self, name: &str) -> Option<&OsString> {
         self.0
             .get(std::ffi::OsStr::new(name))
@@ -106,7 +119,13 @@ impl Environment {
         value.to_str()
     }
 
-    fn value<T: Text>(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<T>> {
+    /// The variable `name`, if it is set and not empty, read as a value for `key`.
+    pub(super) fn value<T: Text>(
+        &self,
+        name: &str,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<At<T>> {
         let text = self.text(name, key, problems)?;
         let place = Place::variable(name);
         match T::from_text(text) {
@@ -119,7 +138,7 @@ impl Environment {
     }
 
     /// `OPENAI_API_KEY`, then those of `OPENAI_API_KEYS`, each once.
-    fn keys(&self, problems: &mut Problems) -> Option<At<Vec<At<KeySource>>>> {
+    pub(super) fn keys(&self, problems: &mut Problems) -> Option<At<Vec<At<KeySource>>>> {
         const ONE: &str = "OPENAI_API_KEY";
         const SEVERAL: &str = "OPENAI_API_KEYS";
         const KEY: &str = "upstream.keys";
@@ -136,7 +155,13 @@ impl Environment {
         Some(At::new(keys, place))
     }
 
-    fn key(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<KeySource>> {
+    /// The secret in the variable `name`, as a value for `key`.
+    pub(super) fn key(
+        &self,
+        name: &str,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<At<KeySource>> {
         let value = self.set(name)?.as_encoded_bytes();
         given(name.to_owned(), value, key, Place::variable(name), problems)
     }

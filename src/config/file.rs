@@ -11,17 +11,16 @@ use super::errors::Errors;
 use super::field::{self, FieldValue};
 use super::hiding;
 use super::listener::ListenerName;
-use super::model::{Json, ModelName, Parameter};
+use super::model::ModelName;
 use super::name::Name;
 use super::overrides::Overrides;
 use super::place::{At, Place};
 use super::problem::{Problem, Problems};
-use super::section::{Section, refusal};
+use super::section::Section;
 use super::source::Source;
-use super::value::Text;
-use super::written::{
-    Client, KeySource, Listener, Log, Model, ModelUpstream, Server, Upstream, Written,
-};
+use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
+
+mod model;
 
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
@@ -117,7 +116,7 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
         written.upstreams.insert(name, upstream(place, section));
     });
     root.take_named::<ModelName>("model", |name, place, section| {
-        written.models.insert(name, model(place, section));
+        written.models.insert(name, model::read(place, section));
     });
     root.take_named::<Name>("client", |name, place, section| {
         written.clients.insert(name, client(place, section));
@@ -215,42 +214,6 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
         upstream.tls.client_key = section.take("client_key");
     });
     upstream
-}
-
-fn model(place: Place, section: &mut Section<'_, '_>) -> Model {
-    let mut model = Model {
-        place,
-        upstream: section.take_one_or_all("upstream"),
-        upstreams: None,
-        name: section.take("name"),
-        set: Vec::new(),
-        drop: section.take_all("drop"),
-    };
-    section.take_table("set", |section| model.set = parameters(section));
-    let mut upstreams = Vec::new();
-    let place = section.take_tables("upstreams", |place, section| {
-        upstreams.push(ModelUpstream {
-            place,
-            upstream: section.take("upstream"),
-            name: section.take("name"),
-            weight: section.take("weight"),
-        });
-    });
-    model.upstreams = place.map(|place| At::new(upstreams, place));
-    model
-}
-
-fn parameters(section: &mut Section<'_, '_>) -> Vec<(At<String>, At<Json>)> {
-    let mut parameters = section.take_rest::<Json>();
-    parameters.retain(|(name, _)| match Parameter::from_text(&name.value) {
-        Ok(_) => true,
-        Err(wrong) => {
-            let path = section.path_of(&name.value);
-            section.complain(refusal(&path, &name.place, &wrong, Parameter::EXPECTED));
-            false
-        }
-    });
-    parameters
 }
 
 fn client(place: Place, section: &mut Section<'_, '_>) -> Client {

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod body;
+mod catalogue;
 mod edit;
 mod fault;
 mod fields;

@@ -28,6 +28,7 @@ mod http2;
 mod interim;
 mod keys;
 mod listening;
+mod litellm;
 mod logs;
 mod manager;
 mod manual;
