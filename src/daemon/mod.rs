@@ -4,6 +4,7 @@
 //! on the admin socket, and tells the workers; so it always has time to do so.
 
 mod drain;
+mod facts;
 mod handover;
 mod last_words;
 mod leaving;
@@ -27,6 +28,7 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::facts::Facts;
 use self::handover::Handover;
 use self::last_words::FlushAtEnd;
 use self::leaving::{First, first};
@@ -46,6 +48,10 @@ use crate::telemetry::log::{Form, Logs};
 
 /// Reloads that may be asked for while one runs; further ones wait to ask.
 const MOST_RELOADS: usize = 16;
+
+/// Questions how the daemon is that may wait for their answer; the admin socket
+/// has no more connections.
+const MOST_ASKS: usize = 16;
 
 /// Runs until a signal ends it.
 ///
@@ -185,7 +191,19 @@ async fn serve(
         .map_err(unavailable)?;
     let (drains, draining) = watch::channel(false);
     let (reloads, asked) = mpsc::channel(MOST_RELOADS);
-    let access = admin::Access { draining, reloads };
+    let (asks, asking) = mpsc::channel(MOST_ASKS);
+    let facts = Rc::new(Facts::new(
+        Arc::clone(&workers),
+        logs.drop_count(),
+        warnings::is_configured(&snapshot.config),
+    ));
+    let access = admin::Access {
+        draining,
+        reloads,
+        asks,
+    };
+    let telling = Rc::clone(&facts);
+    spawn_local(async move { telling.tell(asking).await });
     // Until the very end: whoever drains for long can be asked how it is.
     let mut _admin_paths = Vec::new();
     for sockets::Admin { socket, unlink } in listeners.admin {
@@ -223,6 +241,7 @@ async fn serve(
         logs,
         log: log.clone(),
         workers: Arc::clone(&workers),
+        facts,
     };
     let at_most = {
         let mut reloading = pin!(reload.as_asked(hangups, asked, &status));

@@ -74,6 +74,12 @@ fn say_what_is_missing(upstream: &Upstream, log: &Logger) {
     }
 }
 
+/// Whether each upstream has what requests to it need.
+pub(super) fn is_configured(config: &Config) -> bool {
+    let mut upstreams = config.upstreams.iter();
+    upstreams.all(|upstream| upstream.lacks_key().is_none())
+}
+
 /// What stands in the way of every request, for a person.
 pub(super) fn not_configured(upstream: &Upstream) -> Option<String> {
     let key = upstream.lacks_key()?;

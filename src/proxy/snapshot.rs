@@ -99,6 +99,11 @@ impl Engine {
         self.lanes.iter().for_each(|lane| lane.pool.sweep());
     }
 
+    /// Connections that wait for a request.
+    pub fn idle(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.pool.idle()).sum()
+    }
+
     /// The way to the upstream at `place`.
     pub(super) fn way(&self, place: usize) -> Way<'_> {
         let lane = &self.lanes[place];

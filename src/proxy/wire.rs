@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::interim::Interim;
 use super::{Fault, Record};
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::Stream;
 
 /// The connection, as its requests see it.
@@ -30,6 +31,8 @@ pub struct Wire {
     log: Logger,
     /// Requests that run on this worker.
     running: Arc<AtomicUsize>,
+    /// What this worker has counted.
+    metrics: Rc<RefCell<Metrics>>,
     record: RefCell<Option<Record>>,
     phase: Cell<Phase>,
     /// The answer's last byte was handed to hyper.
@@ -83,13 +86,20 @@ pub struct Tunnel {
 
 impl Wire {
     /// A connection that was accepted just now.
-    pub fn new(listener: Rc<str>, remote: Rc<str>, log: Logger, running: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        listener: Rc<str>,
+        remote: Rc<str>,
+        log: Logger,
+        running: Arc<AtomicUsize>,
+        metrics: Rc<RefCell<Metrics>>,
+    ) -> Self {
         Wire {
             listener,
             remote,
             interim: Arc::default(),
             log,
             running,
+            metrics,
             record: RefCell::default(),
             phase: Cell::new(Phase::Idle(Instant::now())),
             finished: Cell::new(false),
@@ -299,7 +309,9 @@ impl Wire {
                 self.body_read.set(true);
             }
             self.running.fetch_sub(1, Ordering::Relaxed);
-            record.close().log(&self.log);
+            let event = record.close();
+            self.metrics.borrow_mut().observe(&event);
+            event.log(&self.log);
         }
     }
 }
