@@ -8,7 +8,7 @@ complete -c upstreamd -l log-format -x -a 'auto journal json text' -d 'auto, jou
 complete -c upstreamd -l log-level -x -a 'error warning info debug' -d 'error, warning, info or debug'
 complete -c upstreamd -l print-config -d 'print the checked configuration as TOML, secrets masked, and exit'
 complete -c upstreamd -l admin -r -F -d 'with reload: the admin socket of the daemon, if not /run/upstreamd/admin.sock'
-complete -c upstreamd -l at -x -d 'where the daemon listens, if not where the configuration says first'
+complete -c upstreamd -l at -x -d 'where the daemon listens, if not at the first that is configured'
 complete -c upstreamd -l plain -d 'store the key as it is, not encrypted'
 complete -c upstreamd -l no-restart -d 'leave it to you to restart the service, which uses the keys that it was started with'
 complete -c upstreamd -l direct -d 'past upstreamd, straight to the upstream'

@@ -154,7 +154,7 @@ static FLAGS: [Flag; 13] = [
     Flag {
         long: "at",
         short: None,
-        help: "where the daemon listens, if not where the\nconfiguration says first",
+        help: "where the daemon listens, if not at the first\nthat is configured",
         verbs: &[Verb::Health, Verb::LitellmConfig],
         effect: Effect::Value {
             name: "ADDRESS",

@@ -193,7 +193,7 @@ async fn serve(
         _admin_paths.push(unlink);
     }
     let upstream = snapshot.config.upstream();
-    info!(log, "serving {} at {}", names(&snapshot.config), addresses.join(", ");
+    info!(log, "serving {} at {}", names(&snapshot), addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
         "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
     let status = Rc::new(Status::new(
@@ -250,9 +250,9 @@ async fn serve(
     Ok(ExitCode::Ok)
 }
 
-/// The names of all upstreams.
-fn names(config: &Config) -> String {
-    let names = config.upstreams.iter();
-    let names: Vec<&str> = names.map(|upstream| upstream.name.as_str()).collect();
+/// The names of its upstreams.
+fn names(snapshot: &Snapshot) -> String {
+    let upstreams = snapshot.config.upstreams.iter();
+    let names: Vec<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
     names.join(", ")
 }

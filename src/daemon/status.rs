@@ -25,13 +25,19 @@ pub(super) struct Status {
     workers: Arc<[WorkerHandle]>,
     sockets: usize,
     phase: Cell<Phase>,
-    upstreams: Cell<usize>,
-    /// What stands in the way of every request, or of all to one of several
-    /// upstreams, if anything.
-    lacking: RefCell<Option<String>>,
+    upstreams: RefCell<Upstreams>,
     /// What was wrong, if the last reload failed.
     refused: RefCell<Option<String>>,
     said: RefCell<String>,
+}
+
+/// What there is to say of the upstreams.
+struct Upstreams {
+    count: usize,
+    /// What stands in the way of requests to one of them, if anything.
+    lacking: Option<String>,
+    /// Whether to none of them a request can be sent.
+    none_serves: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -55,8 +61,7 @@ impl Status {
             workers,
             sockets,
             phase: Cell::new(Phase::Serving),
-            upstreams: Cell::new(config.upstreams.len()),
-            lacking: RefCell::new(lacking(config)),
+            upstreams: RefCell::new(Upstreams::of(config)),
             refused: RefCell::default(),
             said: RefCell::default(),
         }
@@ -75,8 +80,7 @@ impl Status {
     /// What came of a reload, and what is in use now. Requests are served in
     /// either case.
     pub(super) fn reloaded(&self, outcome: &Reloaded, config: &Config) {
-        self.upstreams.set(config.upstreams.len());
-        *self.lacking.borrow_mut() = lacking(config);
+        *self.upstreams.borrow_mut() = Upstreams::of(config);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
     }
@@ -121,16 +125,17 @@ impl Status {
             self.workers.iter().map(WorkerHandle::requests).sum(),
             "request",
         );
-        let state = match (self.phase.get(), &*self.lacking.borrow()) {
+        let upstreams = self.upstreams.borrow();
+        let state = match (self.phase.get(), &upstreams.lacking) {
             (Phase::Draining(_), _) => return format!("draining, {running} running"),
             (Phase::HandingOver, _) => format!("handing over, {running} running"),
-            (Phase::Serving, Some(lacking)) if self.upstreams.get() == 1 => lacking.clone(),
+            (Phase::Serving, Some(lacking)) if upstreams.none_serves => lacking.clone(),
             (Phase::Serving, lacking) => {
-                let upstreams = counted(self.upstreams.get(), "upstream");
+                let known = counted(upstreams.count, "upstream");
                 let sockets = counted(self.sockets, "socket");
-                let lacking = lacking.as_ref();
-                let lacking = lacking.map_or(String::new(), |lacking| format!("; {lacking}"));
-                format!("serving {upstreams} on {sockets}, {running} running{lacking}")
+                let but = lacking.as_ref().map(|lacking| format!("; {lacking}"));
+                let but = but.unwrap_or_default();
+                format!("serving {known} on {sockets}, {running} running{but}")
             }
         };
         match &*self.refused.borrow() {
@@ -142,10 +147,19 @@ impl Status {
     }
 }
 
-/// What the first upstream lacks that lacks something.
-fn lacking(config: &Config) -> Option<String> {
-    let mut upstreams = config.upstreams.iter();
-    upstreams.find_map(|upstream| not_configured(upstream))
+impl Upstreams {
+    fn of(config: &Config) -> Self {
+        let lacking: Vec<_> = config
+            .upstreams
+            .iter()
+            .map(|one| not_configured(one))
+            .collect();
+        Upstreams {
+            count: lacking.len(),
+            none_serves: lacking.iter().all(Option::is_some),
+            lacking: lacking.into_iter().flatten().next(),
+        }
+    }
 }
 
 fn counted(number: usize, what: &str) -> String {

@@ -20,6 +20,10 @@ const MODEL_ENDPOINTS: [&str; 10] = [
     "/score",
 ];
 
+/// Endpoints whose JSON body names the model too, and which only count: what
+/// they answer was not used.
+const COUNTING_ENDPOINTS: [&str; 2] = ["/messages/count_tokens", "/responses/input_tokens"];
+
 /// Endpoints that name it in a form, which is not looked at.
 const MULTIPART_ENDPOINTS: [&str; 4] = [
     "/audio/transcriptions",
@@ -91,12 +95,16 @@ impl Target {
 
     /// Whether the body names the model, in JSON.
     pub(super) fn names_model(&self) -> bool {
-        MODEL_ENDPOINTS.contains(&self.endpoint.as_str())
+        self.is_one_of(&MODEL_ENDPOINTS) || self.is_one_of(&COUNTING_ENDPOINTS)
     }
 
     /// Whether the answer may tell what was used.
     pub(super) fn counts_tokens(&self) -> bool {
-        self.names_model() || MULTIPART_ENDPOINTS.contains(&self.endpoint.as_str())
+        self.is_one_of(&MODEL_ENDPOINTS) || self.is_one_of(&MULTIPART_ENDPOINTS)
+    }
+
+    fn is_one_of(&self, endpoints: &[&str]) -> bool {
+        endpoints.contains(&self.endpoint.as_str())
     }
 }
 

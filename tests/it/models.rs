@@ -120,6 +120,25 @@ fn parameters_are_set_and_dropped_and_every_other_byte_stays() {
 }
 
 #[test]
+fn tokens_are_counted_by_the_models_upstream_and_are_no_usage() {
+    let counted = "{\"input_tokens\":7}";
+    let (a, b) = (upstream(A), upstream(counted));
+    let models = "[model.house]\nupstream = \"b\"\nname = \"large\"\n";
+    let daemon = before(&a, &b, "", models).start();
+    let mut client = daemon.client();
+    for path in ["/v1/messages/count_tokens", "/v1/responses/input_tokens"] {
+        let answer = client.post_json(path, "{\"model\":\"house\"}");
+        assert_eq!(answer.body.text(), counted, "{path}");
+    }
+    for seen in b.wait_requests(2) {
+        assert_eq!(seen.body.text(), "{\"model\":\"large\"}");
+    }
+    for event in daemon.wait_request_events(2) {
+        assert!(event["missing_usage"].is_null() && event["total_tokens"].is_null());
+    }
+}
+
+#[test]
 fn what_shows_no_model_goes_to_the_default() {
     let (a, b) = (upstream(A), upstream(B));
     let daemon = before(

@@ -22,8 +22,8 @@ pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Serve
     };
     Server {
         listen,
-        strict_models: written.strict_models.as_ref().is_some_and(|at| at.value),
         admin,
+        strict_models: written.strict_models.as_ref().is_some_and(|at| at.value),
         drain_timeout: duration(
             &written.drain_timeout,
             &limits::DRAIN_TIMEOUT,
