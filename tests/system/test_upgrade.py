@@ -149,6 +149,16 @@ def test_a_stream_may_last_longer_than_drain_timeout(running):
     wait_until(lambda: is_over(running), "the end of the upgrade")
 
 
+def test_what_a_drop_in_sets_for_the_service_holds_for_its_cover(running):
+    running.drop_in(MAIN, "[Service]\nEnvironment=SET_BY=drop-in\n")
+    stream = in_the_middle(running)
+    environment = running.box.sh('cat "/proc/$1/environ"', running.show("MainPID", COVER))
+    assert "SET_BY=drop-in" in environment.split("\0")
+    assert running.show("Type", COVER) == running.show("Type", MAIN)
+    assert is_whole(stream)
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+
+
 def test_sockets_of_the_administrators_own_are_covered_too_if_they_are_open(service):
     unit = "[Socket]\nListenStream=/run/upstreamd/{0}.sock\nFileDescriptorName={0}\nService=upstreamd.service\nRemoveOnStop=yes\n"
     for name in ("open", "closed"):
