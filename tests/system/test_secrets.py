@@ -47,7 +47,7 @@ def test_no_key_is_in_the_journal(service, form):
     assert service.is_served()
     service.answer(key="sk-wrong")
     # Of the unit: runuser writes the arguments of a test's curl.
-    journal = service.box.journal("-u", "upstreamd.service", "-o", "export", "--all")
+    journal = service.box.journal("-u", "upstreamd.service", "--since", service.since, "-o", "export", "--all")
     leaks = [line for line in journal.splitlines() if UPSTREAM_KEY in line or CLIENT_KEY in line]
     assert "request_completed" in journal and not leaks
 
