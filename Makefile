@@ -10,6 +10,10 @@ help: ## list these commands
 build: ## the release binary, in target/release
 	cargo build --locked --release --bin upstreamd
 
+.PHONY: packages
+packages: ## the .deb and the .rpm, in target/packages
+	@packaging/build
+
 .PHONY: demo
 demo: ## the main job on a loopback upstream with real TLS; no network, no key
 	@cargo build --locked --profile demo --bin upstreamd --example demo

@@ -60,6 +60,10 @@ class Box:
         options = {"capture_output": True, "text": True, "timeout": PATIENCE} | options
         return subprocess.run([BOX, "exec", self.name, *command], **options)
 
+    def is_off(self):
+        init = Path(f"/run/upstreamd-boxes/{self.name}/init").read_text().strip()
+        return not Path(f"/proc/{init}").exists()
+
     def sh(self, script, *arguments, **options):
         """Runs a shell script that has to succeed; gives what it printed."""
         done = self.run("sh", "-euc", script, "sh", *arguments, **options)
@@ -126,13 +130,15 @@ key = "client.test"
             systemctl stop upstreamd-upgrade.path upstreamd-upgrade.service
             systemctl stop upstreamd.socket upstreamd.service upstreamd@cover.service
             cd /etc/systemd/system
-            rm -rf upstreamd.* upstreamd-admin.* system-upstreamd.slice.d
+            rm -rf upstreamd.* upstreamd-admin.* upstreamd-upgrade.* system-upstreamd.slice.d /run/systemd/system/upstreamd@cover.service.d
             rm -rf /etc/upstreamd/upstreamd.toml /etc/upstreamd/keys/* /etc/upstreamd/keys.encrypted/* /etc/upstreamd/clients/*
             systemctl daemon-reload
             systemctl reset-failed
             """
         )
         self.since = self.box.sh("date '+%F %T.%6N'").strip()
+        # It lies in a /tmp that the service does not see.
+        self.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', self.upstream["ca_file"])
         self.configure(self.config())
         self.key("test", UPSTREAM_KEY)
         self.key("client.test", CLIENT_KEY)

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from contextlib import contextmanager
+
 import pytest
 
 from boxes import BUILT, ROOT, SUITES, Service, booted
@@ -35,23 +37,33 @@ useradd --no-create-home --groups upstreamd,ci builder
 """
 
 
-@pytest.fixture(scope="session", params=SUITES)
-def box(request):
-    with booted(request.param, ROOT, BUILT) as box:
+@contextmanager
+def with_upstreamd(suite):
+    """A booted Debian that has it."""
+    with booted(suite, ROOT, BUILT) as box:
         box.sh(INSTALL, BUILT, ROOT, str(box.systemd))
         yield box
 
 
+@pytest.fixture(scope="session", params=SUITES)
+def box(request):
+    with with_upstreamd(request.param) as box:
+        yield box
+
+
+@contextmanager
+def loopback_upstream(box, *options):
+    """Inside; 50 ms between two words."""
+    command = [BUILT / "examples" / "loopback-upstream", "50", *options]
+    with box.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
 @pytest.fixture(scope="session")
 def upstream(box):
-    """The loopback upstream, inside; 50 ms between two words."""
-    command = [BUILT / "examples" / "loopback-upstream", "50"]
-    with box.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        upstream = json.loads(process.stdout.readline())
-        # It writes it into a /tmp that the service does not see.
-        box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', upstream["ca_file"])
+    with loopback_upstream(box) as upstream:
         yield upstream
-        process.stdin.close()
 
 
 @pytest.fixture

@@ -50,6 +50,17 @@ def test_a_request_that_comes_during_a_restart_waits_and_is_served(service):
     assert answer_of(stream)[0] == 200
 
 
+def test_a_restart_of_the_socket_resets_who_waits_in_it(service):
+    stream = streaming(service, words=30)
+    service.systemctl("restart", "--no-block", "upstreamd.socket")
+    wait_until(lambda: service.state() == "deactivating", "the drain")
+    waiting = service.ask()
+    assert answer_of(stream)[0] == 200
+    status, message = answer_of(waiting)
+    assert status == 0, message
+    assert service.is_served()
+
+
 def test_stopping_the_socket_closes_every_address(service):
     assert service.is_served()
     service.systemctl("stop", "upstreamd.socket")

@@ -1,23 +1,55 @@
 """The unit files themselves."""
 
+import pytest
+
 from boxes import ROOT
 
-EXAMPLES = ROOT / "systemd" / "examples"
+UNITS = ROOT / "systemd"
+EXAMPLES = UNITS / "examples"
+MAIN, COVER = "upstreamd.service", "upstreamd@cover.service"
+
+
+# What upstreamd@.service has of its own; it has no [Install].
+OF_ITS_OWN = {"Unit": {"Description", "Requires"}, "Service": {"ExecReload", "Restart", "Sockets"}}
 
 
 def test_the_units_verify_clean(service):
-    units = ["upstreamd.service", "upstreamd.socket", "upstreamd-admin.socket"]
+    units = [path.name.replace("@", "@cover") for pattern in ("*.service", "*.socket", "*.path") for path in UNITS.glob(pattern)]
+    assert COVER in units
     verified = service.box.run("systemd-analyze", "verify", *units)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
-def test_the_exposure_is_1_1_as_shipped(service):
-    service.box.sh("systemd-analyze security --no-pager --threshold=11 upstreamd.service")
+def test_the_cover_is_the_same_unit_but_for_what_it_says():
+    main, cover = sections("upstreamd.service"), sections("upstreamd@.service")
+    assert main.keys() - cover.keys() == {"Install"} and cover.keys() == OF_ITS_OWN.keys()
+    for section, differs in OF_ITS_OWN.items():
+        same = [[line for line in lines if line.split("=")[0] not in differs] for lines in (main[section], cover[section])]
+        assert same[0] == same[1], section
+        assert set(cover[section]) - set(main[section])
+    assert "Restart=on-failure" in cover["Service"] and "Sockets=upstreamd.socket" in cover["Service"]
 
 
-def test_the_exposure_is_0_9_with_the_allow_list(service):
+def sections(unit):
+    """The lines of each section, without comments."""
+    found, lines = {}, None
+    for line in (UNITS / unit).read_text().splitlines():
+        if line.startswith("["):
+            lines = found.setdefault(line.strip("[]"), [])
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return found
+
+
+@pytest.mark.parametrize("unit", [MAIN, COVER])
+def test_the_exposure_is_1_1_as_shipped(service, unit):
+    service.box.sh('systemd-analyze security --no-pager --threshold=11 "$1"', unit)
+
+
+@pytest.mark.parametrize("unit", [MAIN, COVER])
+def test_the_exposure_is_0_9_with_the_allow_list(service, unit):
     allow_list(service)
-    service.box.sh("systemd-analyze security --no-pager --threshold=9 upstreamd.service")
+    service.box.sh('systemd-analyze security --no-pager --threshold=9 "$1"', unit)
 
 
 def test_the_allow_list_lets_the_daemon_reach_what_is_on_it(service):

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from boxes import BUILT, answer_of, wait_until
+from boxes import BUILT, SUITES, UPSTREAM_KEY, Service, answer_of, wait_until
+from conftest import loopback_upstream, with_upstreamd
 from load import ALONE, failures, load, side_by_side, slowest_connect
 
 MAIN, COVER, UPGRADE = "upstreamd.service", "upstreamd@cover.service", "upstreamd-upgrade.service"
@@ -58,11 +59,16 @@ def is_over(service):
     return service.show("ActiveState", UPGRADE) in ("inactive", "failed")
 
 
-def upgrade(service):
-    """Asks for one, and waits for its end."""
+def upgrade_begins(service):
     before = upgrades(service)
     request(service)
-    wait_until(lambda: upgrades(service) > before and is_over(service), "the end of the upgrade")
+    wait_until(lambda: upgrades(service) > before, "an upgrade")
+
+
+def upgrade(service):
+    """Asks for one, and waits for its end."""
+    upgrade_begins(service)
+    wait_until(lambda: is_over(service), "the end of the upgrade")
 
 
 def streaming(service, words=60):
@@ -75,6 +81,13 @@ def streaming(service, words=60):
 def is_whole(stream):
     status, body = answer_of(stream)
     return status == 200 and "data: [DONE]" in body
+
+
+def break_the_next_start(service):
+    """Of upstreamd.service alone: the cover has the same drop-ins, but another name."""
+    service.drop_in(MAIN, "[Service]\nExecStartPre=/bin/sh -c '[ %N != upstreamd ]'\n")
+    assert service.show("RestartUSec", UPGRADE) == "10s"
+    service.drop_in(UPGRADE, "[Service]\nRestartSec=1s\n")
 
 
 def hands_over(service, unit=MAIN):
@@ -120,6 +133,8 @@ def test_the_new_version_serves_while_the_old_one_has_a_stream(running):
     assert running.is_served() and running.is_served(unix=True)
     assert hands_over(running)
     assert is_whole(stream)
+    events = running.box.journal("-t", "upstreamd", "--since", running.since, "-o", "json").splitlines()
+    assert {json.loads(event)["_SYSTEMD_UNIT"] for event in events} == {MAIN, COVER}
     wait_until(lambda: is_over(running), "the end of the upgrade")
 
 
@@ -132,6 +147,28 @@ def test_a_stream_may_last_longer_than_drain_timeout(running):
     other = streaming(running)
     assert is_whole(stream) and is_whole(other)
     wait_until(lambda: is_over(running), "the end of the upgrade")
+
+
+def test_sockets_of_the_administrators_own_are_covered_too_if_they_are_open(service):
+    unit = "[Socket]\nListenStream=/run/upstreamd/{0}.sock\nFileDescriptorName={0}\nService=upstreamd.service\nRemoveOnStop=yes\n"
+    for name in ("open", "closed"):
+        service.box.write(f"/etc/systemd/system/upstreamd-{name}.socket", unit.format(name))
+    listeners = [f'[listener.{name}]\nrequire_key = "never"\n' for name in ("open", "closed")]
+    service.configure("\n".join([service.config(), *listeners]))
+    service.systemctl("daemon-reload")
+    service.systemctl("start", "upstreamd-open.socket")
+    try:
+        service.systemctl("start", MAIN)
+        stream = in_the_middle(service)
+        assert service.is_served(unix="/run/upstreamd/open.sock", key=None)
+        assert hands_over(service)
+        assert service.show("ActiveState", "upstreamd-closed.socket") == "inactive"
+        assert is_whole(stream)
+        wait_until(lambda: is_over(service), "the end of the upgrade")
+        assert service.is_served(unix="/run/upstreamd/open.sock", key=None)
+    finally:
+        service.systemctl("stop", "upstreamd-open.socket", "upstreamd.socket", MAIN, COVER)
+        service.box.sh("rm -r /etc/systemd/system/upstreamd-*.socket")
 
 
 def test_what_does_not_run_is_not_started(service):
@@ -176,8 +213,7 @@ def test_a_cover_that_did_not_start_leaves_the_sockets_of_the_daemon_as_they_wer
 
 
 def test_the_cover_serves_on_while_the_daemon_does_not_start_again(running):
-    # The cover has the same drop-ins, but another name.
-    running.drop_in(MAIN, "[Service]\nExecStartPre=/bin/sh -c '[ %N != upstreamd ]'\n")
+    break_the_next_start(running)
     stream = in_the_middle(running)
     assert is_whole(stream)
     wait_until(lambda: "serves in its place" in said(running), "the message")
@@ -190,6 +226,18 @@ def test_the_cover_serves_on_while_the_daemon_does_not_start_again(running):
     wait_until(lambda: is_over(running), "the end of the upgrade")
     assert (running.state(), running.show("ActiveState", COVER)) == ("active", "inactive")
     assert running.is_served()
+
+
+def test_a_cover_that_serves_alone_stops_with_the_socket(running):
+    break_the_next_start(running)
+    upgrade_begins(running)
+    wait_until(lambda: "serves in its place" in said(running), "the message")
+    running.systemctl("stop", "upstreamd.socket")
+    assert running.show("ActiveState", COVER) == "inactive"
+    assert running.answer()[0] == 0
+    # And the upgrade is not tried again for ever.
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+    assert running.show("ActiveState", COVER) == "inactive"
 
 
 def test_a_request_during_an_upgrade_is_served_after_it(running):
@@ -220,6 +268,18 @@ def test_a_request_that_cannot_be_removed_keeps_no_processor_busy(running):
     running.box.sh(f"umount {REQUEST}")
     running.systemctl("stop", UPGRADE)
     wait_until(lambda: running.pid() not in (0, before) and is_over(running), "the upgrade")
+
+
+def test_a_key_that_is_set_is_in_use_at_once_and_cuts_no_stream(running):
+    stream = streaming(running)
+    for secret, status in [("sk-not-the-upstreams", 401), (UPSTREAM_KEY, 200)]:
+        before = upgrades(running)
+        said = running.box.sh("upstreamd key set test", input=secret)
+        assert "without a cut" in said
+        wait_until(lambda: upgrades(running) > before and running.answer()[0] == status, "the new key")
+    assert is_whole(stream)
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+    assert running.is_served()
 
 
 def test_a_stop_of_the_service_meanwhile_stops_all_of_it(running):
@@ -253,6 +313,20 @@ def test_a_reload_meanwhile_succeeds_and_the_new_configuration_is_in_use_afterwa
     assert dict(running.seen()["fields"])["user-agent"] == "meanwhile/2.0"
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_shutdown_meanwhile_lets_streams_finish_and_is_not_held_up(suite):
+    # In a box of its own, which is off then.
+    with with_upstreamd(suite) as box, loopback_upstream(box) as upstream:
+        service = Service(box, upstream)
+        service.reset()
+        service.systemctl("start", MAIN)
+        stream = in_the_middle(service)
+        other = streaming(service)
+        box.run("systemctl", "--no-block", "poweroff")
+        assert is_whole(stream) and is_whole(other)
+        wait_until(box.is_off, "the end of the box")
+
+
 @pytest.mark.parametrize("unit", [MAIN, COVER])
 def test_a_crash_meanwhile_keeps_nobody_out(running, unit):
     stream = in_the_middle(running)
@@ -279,6 +353,7 @@ def test_an_upgrade_that_was_interrupted_is_finished_by_the_next(running):
 def test_an_upgrade_that_was_killed_is_finished_by_itself(running):
     install(running, "new")
     stream = in_the_middle(running)
+    running.drop_in(UPGRADE, "[Service]\nRestartSec=1s\n")
     running.systemctl("kill", "--signal=KILL", UPGRADE)
     assert is_whole(stream)
     wait_until(lambda: running.show("ActiveState", COVER) == "inactive", "the end of the cover")
@@ -297,8 +372,6 @@ def leisurely(running):
         running.configure(config.replace(running.upstream["base_url"], upstream["base_url"]))
         running.systemctl("restart", MAIN)
         yield running
-        running.systemctl("stop", MAIN)
-        running.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', running.upstream["ca_file"])
         process.stdin.close()
 
 

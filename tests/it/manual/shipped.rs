@@ -74,5 +74,6 @@ fn what_is_installed_guards_tcp_by_a_key_and_the_unix_socket_by_its_mode() {
 
     assert!(daemon.events_named("unused_listener").is_empty());
     let events = daemon.wait_events("request_failed", 3);
-    assert_eq!(events[2]["client"], "local");
+    // Of different workers, so in any order.
+    assert!(events.iter().any(|event| event["client"] == "local"));
 }

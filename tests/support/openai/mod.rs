@@ -27,7 +27,9 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -50,8 +52,28 @@ impl Loopback {
 
     /// Starts serving, with `pace` between the events of a stream.
     pub fn start(pace: Duration) -> Loopback {
+        Loopback::serving(pace, |_| WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// As [`start`](Self::start), for clients that show a certificate of its authority.
+    pub fn mutual(pace: Duration) -> Loopback {
+        Loopback::serving(pace, |authority| {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(authority.root())
+                .expect("a CA that was made here");
+            WebPkiClientVerifier::builder_with_provider(roots.into(), certs::provider())
+                .build()
+                .expect("there is a root")
+        })
+    }
+
+    fn serving(
+        pace: Duration,
+        clients: impl Fn(&Authority) -> Arc<dyn ClientCertVerifier>,
+    ) -> Loopback {
         let authority = Authority::new();
-        let tls = Arc::new(server_config(&authority));
+        let tls = Arc::new(server_config(&authority, clients(&authority)));
         let listener =
             std::net::TcpListener::bind("127.0.0.1:0").expect("the loopback interface has ports");
         listener
@@ -147,12 +169,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     };
 }
 
-fn server_config(authority: &Authority) -> ServerConfig {
+fn server_config(authority: &Authority, clients: Arc<dyn ClientCertVerifier>) -> ServerConfig {
     let identity = authority.server(&LOOPBACK_NAMES);
     let mut config = ServerConfig::builder_with_provider(certs::provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has suites for TLS 1.2 and 1.3")
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(identity.chain, identity.key)
         .expect("the key belongs to the certificate");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
