@@ -1,7 +1,7 @@
 //! `upstreamd key`: the keys that lie in files beside the configuration.
 //!
 //! Beside the system's configuration they are credentials: systemd reads them
-//! as root and hands them to the daemon, which [`config`](crate::config) finds
+//! as root and hands them to the daemon, which [`config`] finds
 //! there. Nothing here is on a request's way.
 
 mod encrypt;
