@@ -3,7 +3,7 @@
 //! On the admin socket ([`serve`]): one request a connection, served on the main
 //! thread, which has nothing of clients' requests on it, and so also while
 //! workers have no time. The socket's mode says who may; there is no other guard.
-//! A new endpoint is a line in the table of [`endpoints`] and an answer.
+//! A new endpoint is a line in the table of `endpoints` and an answer.
 //!
 //! [`health()`] is answered on clients' sockets too.
 

@@ -1,7 +1,7 @@
 //! The labels of series, owned and borrowed, so that a request whose series is
 //! there needs no allocation.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{Hash, Hasher, RandomState};
 
 use hashbrown::{Equivalent, HashSet};
 
@@ -121,7 +121,7 @@ impl Equivalent<Route> for RouteRef<'_> {
 
 /// Names that clients chose, so far as they may become labels.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(HashSet<Box<str>>);
+pub(super) struct Names(HashSet<Box<str>, RandomState>);
 
 impl Names {
     /// The name itself if it is known, or may become so: it proved good, and

@@ -13,9 +13,8 @@ mod histogram;
 mod labels;
 mod tokens;
 
+use std::hash::RandomState;
 use std::time::Duration;
-
-use hashbrown::HashMap;
 
 use self::histogram::Histogram;
 use self::labels::{Names, Outcome, Route};
@@ -23,6 +22,9 @@ use self::tokens::Tokens;
 use super::event::RequestEvent;
 
 pub use self::exposition::{CONTENT_TYPE, Exposition, Kind};
+
+/// Found by borrowed labels, which std's own map can't do.
+type HashMap<K, V> = hashbrown::HashMap<K, V, RandomState>;
 
 /// Series of [`Outcome`]s that a worker keeps at most; what comes later is
 /// counted under `other`.
