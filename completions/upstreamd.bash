@@ -19,7 +19,7 @@ _upstreamd() {
         --at) :; return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --plain --no-restart --version --help' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --plain --no-restart --direct --version --help' -- "$word")
         return
     fi
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
@@ -33,7 +33,9 @@ _upstreamd() {
         *' key set '*) ;;
         *' key list '*) ;;
         *' key remove '*) ;;
-        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health key' -- "$word") ;;
+        *' litellm-config '*) ;;
+        *' import-env '*) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health key litellm-config import-env' -- "$word") ;;
     esac
 }
 

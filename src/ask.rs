@@ -97,7 +97,7 @@ pub fn health(
 }
 
 /// An address that means every interface is asked on this host's own.
-fn reachable(address: ListenAddress) -> ListenAddress {
+pub(crate) fn reachable(address: ListenAddress) -> ListenAddress {
     match address {
         ListenAddress::Tcp(tcp) if tcp.ip().is_unspecified() => {
             let host = match tcp.ip() {

@@ -44,6 +44,10 @@ pub enum Command {
     Health(Overrides, Option<ListenAddress>),
     /// `upstreamd key ...`: the keys beside the configuration.
     Key(KeyCommand),
+    /// `upstreamd litellm-config`: print a configuration for LiteLLM.
+    LitellmConfig(LitellmCommand),
+    /// `upstreamd import-env`: print the environment as a configuration.
+    ImportEnv,
     /// `--version`: print [`version`] and exit.
     Version,
     /// `--help`: print [`help`] and exit.
@@ -78,6 +82,17 @@ pub enum KeyVerb {
         /// The key's name.
         name: Name,
     },
+}
+
+/// `upstreamd litellm-config`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LitellmCommand {
+    /// Which configuration's upstreams and models.
+    pub overrides: Overrides,
+    /// Where the daemon listens, if not where the configuration says first.
+    pub at: Option<ListenAddress>,
+    /// Whether LiteLLM goes straight to the upstream.
+    pub direct: bool,
 }
 
 /// A command line that asks for nothing that there is: [`ExitCode::Usage`].
@@ -191,6 +206,7 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
         at,
         plain,
         no_restart,
+        direct,
     } = given;
     let key = |verb, overrides| {
         Command::Key(KeyCommand {
@@ -235,6 +251,12 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
             overrides,
         ),
         Verb::KeyList => key(KeyVerb::List, overrides),
+        Verb::LitellmConfig => Command::LitellmConfig(LitellmCommand {
+            overrides,
+            at,
+            direct,
+        }),
+        Verb::ImportEnv => Command::ImportEnv,
         Verb::KeyRemove => key(
             KeyVerb::Remove {
                 name: name(argument)?,

@@ -13,7 +13,8 @@
 //! - [`upstream`]: connections to the upstream and requests on them;
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
 //! - [`admin`]: what upstreamd says of itself;
-//! - [`ask`]: the subcommands that ask a running daemon.
+//! - [`ask`]: the subcommands that ask a running daemon;
+//! - [`litellm`]: LiteLLM in front, and the environment of its launcher.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
 //! `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod daemon;
 pub mod inbound;
 pub mod keys;
+pub mod litellm;
 pub mod proxy;
 pub mod systemd;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use std::process;
 
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
-use upstreamd::{ask, daemon, keys};
+use upstreamd::{ask, daemon, keys, litellm};
 
 fn main() -> process::ExitCode {
     // On this thread a panic ends the program; elsewhere it ends one connection.
@@ -41,6 +41,14 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Key(command) => match keys::run(command, &environment) {
             Ok(said) => say(&said),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::LitellmConfig(command) => match litellm::config(command, &environment) {
+            Ok(yaml) => say(&yaml),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::ImportEnv => match litellm::import(&environment) {
+            Ok(toml) => say(&toml),
             Err(failed) => complain(failed.exit, &failed.message),
         },
         Command::Run(overrides) => match daemon::run(overrides, environment) {

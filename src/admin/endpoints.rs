@@ -7,6 +7,7 @@ use hyper::body::{Body, Incoming};
 use serde_json::json;
 
 use super::health::health;
+use super::metrics::metrics;
 use super::reload::reload;
 use super::server::Access;
 use crate::proxy::AnswerBody;
@@ -20,15 +21,21 @@ struct Endpoint {
 
 enum What {
     Health,
+    Metrics,
     Reload,
 }
 
 /// Each path once: a second method for one would have to be said in `Allow`.
-static ENDPOINTS: [Endpoint; 2] = [
+static ENDPOINTS: [Endpoint; 3] = [
     Endpoint {
         method: Method::GET,
         path: "/health",
         what: What::Health,
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/metrics",
+        what: What::Metrics,
     },
     Endpoint {
         method: Method::POST,
@@ -56,6 +63,7 @@ pub(super) async fn answer(request: Request<Incoming>, access: &Access) -> Respo
     }
     match endpoint.what {
         What::Health => health(access.is_draining()),
+        What::Metrics => metrics(&access.asks).await,
         What::Reload => reload(&access.reloads).await,
     }
 }

@@ -9,9 +9,12 @@
 
 mod endpoints;
 mod health;
+mod metrics;
 mod reload;
 mod server;
+mod told;
 
 pub use health::health;
 pub use reload::{Reload, Reloaded};
 pub use server::{Access, serve};
+pub use told::{Ask, Reloads, Told};

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::endpoints;
 use super::reload::Reload;
+use super::told::Ask;
 
 /// Connections at a time: a probe, a scraper, an administrator, and some more.
 /// Further ones wait in the backlog.
@@ -39,6 +40,8 @@ pub struct Access {
     pub draining: watch::Receiver<bool>,
     /// Where to ask for a reload.
     pub reloads: mpsc::Sender<Reload>,
+    /// Where to ask how the daemon is.
+    pub asks: mpsc::Sender<Ask>,
 }
 
 impl Access {

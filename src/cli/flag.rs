@@ -55,7 +55,7 @@ pub fn flags() -> &'static [Flag] {
 /// Those that read the configuration.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
 
-static FLAGS: [Flag; 12] = [
+static FLAGS: [Flag; 13] = [
     Flag {
         long: "config",
         short: Some('c'),
@@ -67,6 +67,7 @@ static FLAGS: [Flag; 12] = [
             Verb::KeySet,
             Verb::KeyList,
             Verb::KeyRemove,
+            Verb::LitellmConfig,
         ],
         effect: Effect::Value {
             name: "FILE",
@@ -153,8 +154,8 @@ static FLAGS: [Flag; 12] = [
     Flag {
         long: "at",
         short: None,
-        help: "with health: ask here, and not at the first address\nthat is configured",
-        verbs: &[Verb::Health],
+        help: "where the daemon listens, if not where the\nconfiguration says first",
+        verbs: &[Verb::Health, Verb::LitellmConfig],
         effect: Effect::Value {
             name: "ADDRESS",
             repeatable: false,
@@ -175,6 +176,13 @@ static FLAGS: [Flag; 12] = [
         help: "leave it to you to restart the service, which\nuses the keys that it was started with",
         verbs: &[Verb::KeySet, Verb::KeyRemove],
         effect: Effect::Switch(|given| given.no_restart = true),
+    },
+    Flag {
+        long: "direct",
+        short: None,
+        help: "past upstreamd, straight to the upstream",
+        verbs: &[Verb::LitellmConfig],
+        effect: Effect::Switch(|given| given.direct = true),
     },
     Flag {
         long: "version",

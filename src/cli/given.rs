@@ -20,4 +20,6 @@ pub(super) struct Given {
     pub(super) plain: bool,
     /// `--no-restart`
     pub(super) no_restart: bool,
+    /// `--direct`
+    pub(super) direct: bool,
 }

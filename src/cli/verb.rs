@@ -17,6 +17,10 @@ pub enum Verb {
     KeyList,
     /// `key remove`
     KeyRemove,
+    /// `litellm-config`
+    LitellmConfig,
+    /// `import-env`
+    ImportEnv,
 }
 
 /// The one word that may follow a subcommand.
@@ -30,7 +34,7 @@ pub struct Argument {
 
 impl Verb {
     /// Every one, in the order of the help.
-    pub const ALL: [Verb; 7] = [
+    pub const ALL: [Verb; 9] = [
         Verb::Run,
         Verb::Check,
         Verb::Reload,
@@ -38,6 +42,8 @@ impl Verb {
         Verb::KeySet,
         Verb::KeyList,
         Verb::KeyRemove,
+        Verb::LitellmConfig,
+        Verb::ImportEnv,
     ];
 
     /// The words that it is written with; none for [`Verb::Run`].
@@ -51,6 +57,8 @@ impl Verb {
             Verb::KeySet => &["key", "set"],
             Verb::KeyList => &["key", "list"],
             Verb::KeyRemove => &["key", "remove"],
+            Verb::LitellmConfig => &["litellm-config"],
+            Verb::ImportEnv => &["import-env"],
         }
     }
 
@@ -58,7 +66,12 @@ impl Verb {
     #[must_use]
     pub fn argument(self) -> Option<Argument> {
         let (name, is_required) = match self {
-            Verb::Run | Verb::Reload | Verb::Health | Verb::KeyList => return None,
+            Verb::Run
+            | Verb::Reload
+            | Verb::Health
+            | Verb::KeyList
+            | Verb::LitellmConfig
+            | Verb::ImportEnv => return None,
             Verb::Check => ("FILE", false),
             Verb::KeySet | Verb::KeyRemove => ("NAME", true),
         };
@@ -76,6 +89,8 @@ impl Verb {
             Verb::KeySet => "store a key, read from standard input",
             Verb::KeyList => "list the keys that are stored or named",
             Verb::KeyRemove => "remove a stored key",
+            Verb::LitellmConfig => "print a config.yaml for LiteLLM in front",
+            Verb::ImportEnv => "print the environment as a configuration",
         }
     }
 

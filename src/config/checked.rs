@@ -16,6 +16,8 @@ use http::{HeaderMap, HeaderValue};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
+pub use super::glob::Glob;
+pub use super::models::{Candidate, Model, Models};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -24,8 +26,12 @@ pub struct Config {
     pub server: Server,
     /// Where records go, and which.
     pub log: Log,
-    /// Where requests go.
-    pub upstream: Arc<Upstream>,
+    /// Where requests go, in the order of their names; one at least.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The place among them of the one that gets what no model is found for.
+    pub default_upstream: usize,
+    /// What clients may ask for, and where that is.
+    pub models: Models,
     /// Who may come in, in the order of their names. Empty: everybody who can connect.
     pub clients: Vec<Arc<Client>>,
     /// Who of them may come in where.
@@ -34,6 +40,14 @@ pub struct Config {
     pub unread_keys: Vec<String>,
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The upstream that gets what no model is found for.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstreams[self.default_upstream]
+    }
 }
 
 /// `[server]`
@@ -65,6 +79,8 @@ pub struct Server {
     pub keepalive_timeout: Duration,
     /// How long a client may take no byte while an answer waits for it.
     pub write_timeout: Duration,
+    /// Whether a model is refused that no `[model.NAME]` is for.
+    pub strict_models: bool,
 }
 
 /// A place to listen on: `127.0.0.1:4000`, `[::1]:4000`, `unix:/path`.

@@ -99,7 +99,7 @@ impl<'e> Credentials<'e> {
             };
             looked_at.push(format!("{}{closed}", path.display()));
         }
-        let variable = variable_of(name);
+        let variable = variable_of(name.as_str());
         match self.environment.secret(&variable) {
             Some(Ok(secret)) => return Ok(secret),
             Some(Err(reason)) => {
@@ -126,7 +126,7 @@ impl<'e> Credentials<'e> {
 }
 
 /// `UPSTREAMD_KEY_NAME`
-fn variable_of(name: &Name) -> String {
+pub(super) fn variable_of(name: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() {
             c.to_ascii_uppercase()
@@ -134,7 +134,7 @@ fn variable_of(name: &Name) -> String {
             '_'
         }
     };
-    let name: String = name.as_str().chars().map(plain).collect();
+    let name: String = name.chars().map(plain).collect();
     format!("UPSTREAMD_KEY_{name}")
 }
 
@@ -211,6 +211,6 @@ mod tests {
     #[test]
     fn the_variable_of_a_name_is_one_that_a_shell_can_set() {
         let name = Name::from_text("client.litellm-2").unwrap();
-        assert_eq!(variable_of(&name), "UPSTREAMD_KEY_CLIENT_LITELLM_2");
+        assert_eq!(variable_of(name.as_str()), "UPSTREAMD_KEY_CLIENT_LITELLM_2");
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::glob::Glob;
+
 /// `[client.NAME]`: a program that may come in. Each thing that is set
 /// identifies it; there is one at least.
 #[derive(Clone)]
@@ -17,6 +19,10 @@ pub struct Client {
     pub user: Option<u32>,
     /// The group that it runs in, if it comes by a Unix socket.
     pub group: Option<Group>,
+    /// The models that it may ask for. None: all.
+    pub models: Option<Vec<Glob>>,
+    /// The endpoints that it may use. None: all.
+    pub endpoints: Option<Vec<Glob>>,
 }
 
 /// A group of users.
@@ -121,6 +127,8 @@ mod tests {
                 gid,
                 members: members.into(),
             }),
+            models: None,
+            endpoints: None,
         })
     }
 

@@ -56,12 +56,18 @@ impl Environment {
         let user_agent = self.value("NODE_USER_AGENT", "upstream.user_agent", problems);
         let keys = self.keys(problems);
         let places = [
-            base_url.as_ref().map(|at| &at.place),
-            keys.as_ref().map(|at| &at.place),
-            user_agent.as_ref().map(|at| &at.place),
+            ("upstream.base_url", base_url.as_ref().map(|at| &at.place)),
+            ("upstream.keys", keys.as_ref().map(|at| &at.place)),
+            (
+                "upstream.user_agent",
+                user_agent.as_ref().map(|at| &at.place),
+            ),
         ];
-        let place = places.into_iter().flatten().next().cloned();
-        if let Some(upstream) = place.and_then(|place| written.the_upstream(&place)) {
+        let first = places
+            .into_iter()
+            .find_map(|(key, place)| Some((key, place?.clone())));
+        let upstream = first.and_then(|(key, place)| written.the_upstream(key, &place, problems));
+        if let Some(upstream) = upstream {
             upstream.base_url = base_url.or(upstream.base_url.take());
             upstream.user_agent = user_agent.or(upstream.user_agent.take());
             // An upstream that is said to need no key gets none that happens to
@@ -82,6 +88,19 @@ impl Environment {
         }
     }
 
+    /// Whether the variable `name` says no: `0`, `false`, `no` or `off`.
+    pub(crate) fn says_no(&self, name: &str) -> bool {
+        let value = self.set(name).and_then(|value| value.to_str());
+        let value = value.unwrap_or_default().to_ascii_lowercase();
+        ["0", "false", "no", "off"].contains(&value.as_str())
+    }
+
+    /// The names of all variables that are set and not empty, sorted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let set = self.0.iter().filter(|(_, value)| !value.is_empty());
+        set.filter_map(|(name, _)| name.to_str())
+    }
+
     fn set(&self, name: &str) -> Option<&OsString> {
         self.0
             .get(std::ffi::OsStr::new(name))
@@ -100,7 +119,13 @@ impl Environment {
         value.to_str()
     }
 
-    fn value<T: Text>(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<T>> {
+    /// The variable `name`, if it is set and not empty, read as a value for `key`.
+    pub(super) fn value<T: Text>(
+        &self,
+        name: &str,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<At<T>> {
         let text = self.text(name, key, problems)?;
         let place = Place::variable(name);
         match T::from_text(text) {
@@ -113,7 +138,7 @@ impl Environment {
     }
 
     /// `OPENAI_API_KEY`, then those of `OPENAI_API_KEYS`, each once.
-    fn keys(&self, problems: &mut Problems) -> Option<At<Vec<At<KeySource>>>> {
+    pub(super) fn keys(&self, problems: &mut Problems) -> Option<At<Vec<At<KeySource>>>> {
         const ONE: &str = "OPENAI_API_KEY";
         const SEVERAL: &str = "OPENAI_API_KEYS";
         const KEY: &str = "upstream.keys";
@@ -130,7 +155,13 @@ impl Environment {
         Some(At::new(keys, place))
     }
 
-    fn key(&self, name: &str, key: &str, problems: &mut Problems) -> Option<At<KeySource>> {
+    /// The secret in the variable `name`, as a value for `key`.
+    pub(super) fn key(
+        &self,
+        name: &str,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<At<KeySource>> {
         let value = self.set(name)?.as_encoded_bytes();
         given(name.to_owned(), value, key, Place::variable(name), problems)
     }

@@ -11,6 +11,7 @@ use super::errors::Errors;
 use super::field::{self, FieldValue};
 use super::hiding;
 use super::listener::ListenerName;
+use super::model::ModelName;
 use super::name::Name;
 use super::overrides::Overrides;
 use super::place::{At, Place};
@@ -18,6 +19,8 @@ use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::source::Source;
 use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
+
+mod model;
 
 /// Read if it is there and no other is named.
 pub(super) const DEFAULT_PATH: &str = "/etc/upstreamd/upstreamd.toml";
@@ -112,6 +115,9 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
     root.take_named::<Name>("upstream", |name, place, section| {
         written.upstreams.insert(name, upstream(place, section));
     });
+    root.take_named::<ModelName>("model", |name, place, section| {
+        written.models.insert(name, model::read(place, section));
+    });
     root.take_named::<Name>("client", |name, place, section| {
         written.clients.insert(name, client(place, section));
     });
@@ -173,6 +179,8 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         body_timeout: section.take("body_timeout"),
         keepalive_timeout: section.take("keepalive_timeout"),
         write_timeout: section.take("write_timeout"),
+        default_upstream: section.take("default_upstream"),
+        strict_models: section.take("strict_models"),
     }
 }
 
@@ -216,6 +224,8 @@ fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
         uid: section.take("uid"),
         group: section.take("group"),
         gid: section.take("gid"),
+        models: section.take_all("models"),
+        endpoints: section.take_all("endpoints"),
     }
 }
 

@@ -40,6 +40,15 @@ const HARMLESS: &[&str] = &[
     "gid",
     "clients",
     "require_key",
+    "default_upstream",
+    "strict_models",
+    "upstream",
+    "upstreams",
+    "name",
+    "weight",
+    "drop",
+    "models",
+    "endpoints",
 ];
 
 /// Keys whose values are names of secrets, and the tables in which they are.

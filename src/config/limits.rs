@@ -88,6 +88,13 @@ pub(super) const POOL_MAX_IDLE: Limit<usize> = Limit {
     most: 100_000,
 };
 
+/// Shares of an upstream, against the others' of a model: parts of a thousand.
+pub(super) const WEIGHT: Limit<usize> = Limit {
+    default: 1,
+    least: 1,
+    most: 1000,
+};
+
 /// Shorter than this, a timeout would hit healthy peers on a loaded host.
 const SHORT: Duration = Duration::from_millis(10);
 

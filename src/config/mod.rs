@@ -21,13 +21,18 @@ mod environment;
 mod errors;
 mod field;
 mod file;
+mod glob;
+mod helper;
 mod hiding;
 mod limits;
 mod listen;
 mod listener;
 mod log;
+mod model;
+mod models;
 mod name;
 mod nearest;
+mod outline;
 mod overrides;
 mod place;
 mod print;
@@ -45,8 +50,10 @@ mod written;
 pub use checked::Config;
 pub use environment::Environment;
 pub use errors::Errors;
+pub use helper::{Helper, HelperModel};
 pub use listener::in_header;
 pub use name::Name;
+pub use outline::{Outline, OutlinedUpstream};
 pub use overrides::Overrides;
 pub use uses::{KeyUse, file_of, key_uses, system_file};
 
@@ -58,6 +65,7 @@ pub(crate) use value::{Text, Wrong};
 use self::check::Surroundings;
 use self::credentials::Credentials;
 use self::problem::Problems;
+use self::source::Source;
 use self::written::Written;
 
 /// What a configuration is read for, which says what becomes of a key that is
@@ -128,13 +136,8 @@ pub fn listen(
     environment: &Environment,
 ) -> Result<Vec<checked::ListenAddress>, Errors> {
     let mut problems = Problems::default();
-    let mut source = file::find(overrides, environment, Path::new(file::DEFAULT_PATH))?;
-    let mut written = Written::default();
-    if let Some(source) = &mut source {
-        written = file::read(source, &mut problems)?;
-    }
-    environment.apply(&mut written, &mut problems);
-    overrides.apply(&mut written);
+    let default = Path::new(file::DEFAULT_PATH);
+    let (source, written) = written_of(overrides, environment, default, &mut problems)?;
     let listen = check::listen(written.server.listen.as_ref(), &mut problems);
     let problems = problems.about("server.listen");
     if problems.is_empty() {
@@ -144,6 +147,23 @@ pub fn listen(
     }
 }
 
+/// File, environment and flags, put over each other.
+fn written_of(
+    overrides: &Overrides,
+    environment: &Environment,
+    default: &Path,
+    problems: &mut Problems,
+) -> Result<(Option<Source>, Written), Errors> {
+    let mut source = file::find(overrides, environment, default)?;
+    let mut written = Written::default();
+    if let Some(source) = &mut source {
+        written = file::read(source, problems)?;
+    }
+    environment.apply(&mut written, problems);
+    overrides.apply(&mut written, problems);
+    Ok((source, written))
+}
+
 fn resolve(
     overrides: &Overrides,
     environment: &Environment,
@@ -151,14 +171,8 @@ fn resolve(
     occasion: Occasion,
 ) -> Result<(Written, Config), Errors> {
     let mut problems = Problems::default();
-    let mut source = file::find(overrides, environment, default)?;
-    let mut written = Written::default();
-    if let Some(source) = &mut source {
-        written = file::read(source, &mut problems)?;
-    }
-    environment.apply(&mut written, &mut problems);
-    overrides.apply(&mut written);
-    let file = source.as_ref().map(source::Source::path);
+    let (source, written) = written_of(overrides, environment, default, &mut problems)?;
+    let file = source.as_ref().map(Source::path);
     let directory = file.and_then(Path::parent);
     let surroundings = Surroundings {
         credentials: Credentials::new(environment, directory),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel};
 use super::place::{At, Place};
+use super::problem::Problems;
 use super::written::Written;
 
 /// Flags that stand above environment and file. Kept for the life of the
@@ -24,7 +25,7 @@ pub struct Overrides {
 
 impl Overrides {
     /// Puts them over what file and environment say.
-    pub(super) fn apply(&self, written: &mut Written) {
+    pub(super) fn apply(&self, written: &mut Written, problems: &mut Problems) {
         if !self.listen.is_empty() {
             let place = Place::Flag("--listen");
             let each = self
@@ -41,7 +42,7 @@ impl Overrides {
         }
         if let Some(base_url) = &self.base_url {
             let place = Place::Flag("--base-url");
-            if let Some(upstream) = written.the_upstream(&place) {
+            if let Some(upstream) = written.the_upstream("upstream.base_url", &place, problems) {
                 upstream.base_url = Some(At::new(base_url.clone(), place));
             }
         }

@@ -16,6 +16,8 @@ use super::place::{At, Place};
 use super::size::Size;
 use super::written::{self, Written};
 
+mod model;
+
 /// What stands in place of a secret.
 const MASK: &str = "***";
 
@@ -34,9 +36,12 @@ pub(super) fn toml(written: &Written, config: &Config) -> String {
         string(log::level_word(config.log.level)),
         of(&written.log.level),
     );
-    if let Some(written) = written.upstreams.get(&config.upstream.name) {
-        let directory = config.file.as_deref().and_then(Path::parent);
-        upstream(&mut page, written, &config.upstream, directory);
+    let directory = config.file.as_deref().and_then(Path::parent);
+    for (written, checked) in written.upstreams.values().zip(&config.upstreams) {
+        upstream(&mut page, written, checked, directory);
+    }
+    for (name, written) in &written.models {
+        model::print(&mut page, name, written, &config.upstream().name);
     }
     for (name, written) in &written.clients {
         client(&mut page, name, written);
@@ -61,6 +66,14 @@ fn client(page: &mut Page, name: &str, written: &written::Client) {
         if let Some(At { value, place }) = group {
             page.line(word, value.0.shown(), Some(place));
         }
+    }
+    if let Some(At { value, place }) = &written.models {
+        let names = value.iter().map(|at| string(&at.value.0));
+        page.line("models", array(names), Some(place));
+    }
+    if let Some(At { value, place }) = &written.endpoints {
+        let paths = value.iter().map(|at| string(&at.value.0));
+        page.line("endpoints", array(paths), Some(place));
     }
 }
 
@@ -127,6 +140,14 @@ fn server(page: &mut Page, written: &written::Server, config: &Config) {
         "write_timeout",
         server.write_timeout,
         of(&written.write_timeout),
+    );
+    if let Some(At { value, place }) = &written.default_upstream {
+        page.line("default_upstream", string(&value.0), Some(place));
+    }
+    page.line(
+        "strict_models",
+        server.strict_models.to_string(),
+        of(&written.strict_models),
     );
 }
 

@@ -99,6 +99,31 @@ impl<'t, 'p> Section<'t, 'p> {
         section.finish();
     }
 
+    /// Reads each table of the array `key` by `fill`, if it is there; gives its place.
+    pub(super) fn take_tables(
+        &mut self,
+        key: &'static str,
+        mut fill: impl FnMut(Place, &mut Section<'_, '_>),
+    ) -> Option<Place> {
+        let (_, value) = self.entry(key)?;
+        let path = self.path_of(key);
+        let expected = "an array of tables: [{ ... }, ...]";
+        let DeValue::Array(array) = value.get_ref() else {
+            self.refuse(key, value, &Wrong::kind(value.get_ref()), expected);
+            return None;
+        };
+        for value in array {
+            let DeValue::Table(table) = value.get_ref() else {
+                self.refuse(key, value, &Wrong::kind(value.get_ref()), expected);
+                continue;
+            };
+            let mut section = Section::new(path.clone(), table, self.problems);
+            fill(Place::File(value.span()), &mut section);
+            section.finish();
+        }
+        Some(Place::File(value.span()))
+    }
+
     /// Reads each `[key.NAME]` by `fill`, where NAME can be an `N`, in the
     /// order of the file.
     pub(super) fn take_named<N: Text>(

@@ -3,6 +3,7 @@
 mod entry;
 mod errors;
 mod house;
+mod models;
 mod precedence;
 mod printed;
 mod secrets;

@@ -14,8 +14,10 @@ use super::accounts::{GroupAccount, UserAccount};
 use super::checked::{BaseUrl, ListenAddress, LogFormat, LogLevel, RequireKey};
 use super::listen::AdminAddress;
 use super::listener::ClientName;
+use super::model::{Endpoint, Json, ModelName, Parameter, UpstreamName};
 use super::name::Name;
 use super::place::{At, Place};
+use super::problem::{Problem, Problems};
 use super::secret::Secret;
 use super::size::Size;
 
@@ -28,6 +30,7 @@ pub(super) struct Written {
     pub(super) server: Server,
     pub(super) log: Log,
     pub(super) upstreams: BTreeMap<String, Upstream>,
+    pub(super) models: BTreeMap<String, Model>,
     pub(super) clients: BTreeMap<String, Client>,
     pub(super) listeners: BTreeMap<String, Listener>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Server {
     pub(super) body_timeout: Option<At<Duration>>,
     pub(super) keepalive_timeout: Option<At<Duration>>,
     pub(super) write_timeout: Option<At<Duration>>,
+    pub(super) default_upstream: Option<At<UpstreamName>>,
+    pub(super) strict_models: Option<At<bool>>,
 }
 
 /// `[log]`
@@ -83,6 +88,28 @@ pub(super) struct Tls {
     pub(super) client_key: Option<At<PathBuf>>,
 }
 
+/// `[model.NAME]`
+#[derive(Debug)]
+pub(super) struct Model {
+    /// Where its name stands.
+    pub(super) place: Place,
+    pub(super) upstream: Option<At<Vec<At<UpstreamName>>>>,
+    pub(super) upstreams: Option<At<Vec<ModelUpstream>>>,
+    pub(super) name: Option<At<ModelName>>,
+    pub(super) set: Vec<(At<String>, At<Json>)>,
+    pub(super) drop: Option<At<Vec<At<Parameter>>>>,
+}
+
+/// An element of `upstreams` in `[model.NAME]`.
+#[derive(Debug)]
+pub(super) struct ModelUpstream {
+    /// Where it stands.
+    pub(super) place: Place,
+    pub(super) upstream: Option<At<UpstreamName>>,
+    pub(super) name: Option<At<ModelName>>,
+    pub(super) weight: Option<At<usize>>,
+}
+
 /// `[client.NAME]`
 #[derive(Debug)]
 pub(super) struct Client {
@@ -93,6 +120,8 @@ pub(super) struct Client {
     pub(super) uid: Option<At<UserAccount>>,
     pub(super) group: Option<At<GroupAccount>>,
     pub(super) gid: Option<At<GroupAccount>>,
+    pub(super) models: Option<At<Vec<At<ModelName>>>>,
+    pub(super) endpoints: Option<At<Vec<At<Endpoint>>>>,
 }
 
 /// `[listener.NAME]`
@@ -128,14 +157,31 @@ impl KeySource {
 
 impl Written {
     /// The upstream that environment and flags speak of: the only one, or a
-    /// new one. None if there are several, which is refused anyway.
-    pub(super) fn the_upstream(&mut self, place: &Place) -> Option<&mut Upstream> {
+    /// new one. If there are several, what stands at `place` is refused: it
+    /// must not go to one that was not meant.
+    pub(super) fn the_upstream(
+        &mut self,
+        key: &str,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<&mut Upstream> {
+        if self.upstreams.len() > 1 {
+            let names: Vec<_> = self.upstreams.keys().map(String::as_str).collect();
+            let message = format!(
+                "speaks of the only upstream, and there are {} ({})",
+                names.len(),
+                names.join(", ")
+            );
+            let problem = Problem::new(key, place, message);
+            problems
+                .add(problem.help("unset it, and write what is meant into the configuration file"));
+            return None;
+        }
         if self.upstreams.is_empty() {
             self.upstreams
                 .insert(UNNAMED.to_owned(), Upstream::new(place.clone()));
         }
-        let one = self.upstreams.len() == 1;
-        self.upstreams.values_mut().next().filter(|_| one)
+        self.upstreams.values_mut().next()
     }
 }
 
@@ -149,6 +195,8 @@ impl Client {
             uid: None,
             group: None,
             gid: None,
+            models: None,
+            endpoints: None,
         }
     }
 }

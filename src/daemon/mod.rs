@@ -4,6 +4,7 @@
 //! on the admin socket, and tells the workers; so it always has time to do so.
 
 mod drain;
+mod facts;
 mod handover;
 mod last_words;
 mod leaving;
@@ -27,6 +28,7 @@ use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::facts::Facts;
 use self::handover::Handover;
 use self::last_words::FlushAtEnd;
 use self::leaving::{First, first};
@@ -46,6 +48,10 @@ use crate::telemetry::log::{Form, Logs};
 
 /// Reloads that may be asked for while one runs; further ones wait to ask.
 const MOST_RELOADS: usize = 16;
+
+/// Questions how the daemon is that may wait for their answer; the admin socket
+/// has no more connections.
+const MOST_ASKS: usize = 16;
 
 /// Runs until a signal ends it.
 ///
@@ -185,16 +191,29 @@ async fn serve(
         .map_err(unavailable)?;
     let (drains, draining) = watch::channel(false);
     let (reloads, asked) = mpsc::channel(MOST_RELOADS);
-    let access = admin::Access { draining, reloads };
+    let (asks, asking) = mpsc::channel(MOST_ASKS);
+    let facts = Rc::new(Facts::new(
+        Arc::clone(&workers),
+        logs.drop_count(),
+        warnings::is_configured(&snapshot.config),
+    ));
+    let access = admin::Access {
+        draining,
+        reloads,
+        asks,
+    };
+    let telling = Rc::clone(&facts);
+    spawn_local(async move { telling.tell(asking).await });
     // Until the very end: whoever drains for long can be asked how it is.
     let mut _admin_paths = Vec::new();
     for sockets::Admin { socket, unlink } in listeners.admin {
         spawn_local(admin::serve(socket, access.clone()).map_err(unavailable)?);
         _admin_paths.push(unlink);
     }
-    info!(log, "serving {} at {}", snapshot.config.upstream.name, addresses.join(", ");
+    let upstream = snapshot.config.upstream();
+    info!(log, "serving {} at {}", names(&snapshot), addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
-        "upstream" => &*snapshot.config.upstream.name, "base_url" => %snapshot.config.upstream.base_url, "workers" => workers.len());
+        "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
     let status = Rc::new(Status::new(
         notify.clone(),
         Arc::clone(&workers),
@@ -222,6 +241,7 @@ async fn serve(
         logs,
         log: log.clone(),
         workers: Arc::clone(&workers),
+        facts,
     };
     let at_most = {
         let mut reloading = pin!(reload.as_asked(hangups, asked, &status));
@@ -247,4 +267,11 @@ async fn serve(
     drains.send_replace(true);
     drain::run(&workers, &stop, at_most, &mut signals, &status, log).await;
     Ok(ExitCode::Ok)
+}
+
+/// The names of its upstreams.
+fn names(snapshot: &Snapshot) -> String {
+    let upstreams = snapshot.config.upstreams.iter();
+    let names: Vec<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
+    names.join(", ")
 }

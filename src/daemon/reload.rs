@@ -2,17 +2,19 @@
 //! check all of it, swap at once.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use slog::{Logger, error, info, warn};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::facts::Facts;
 use super::leaving::{First, first};
 use super::signals::Hangups;
 use super::sockets::forgotten;
 use super::status::Status;
-use super::warnings::Warnings;
+use super::warnings::{Warnings, is_configured};
 use crate::admin::{self, Reloaded};
 use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
@@ -36,6 +38,7 @@ pub(super) struct Reload<'a> {
     pub(super) logs: &'a Logs,
     pub(super) log: Logger,
     pub(super) workers: Arc<[WorkerHandle]>,
+    pub(super) facts: Rc<Facts>,
 }
 
 impl Reload<'_> {
@@ -62,7 +65,10 @@ impl Reload<'_> {
             };
             status.reloading();
             let outcome = self.once().await;
-            status.reloaded(&outcome, &self.current().config);
+            let current = self.current();
+            self.facts
+                .reloaded(outcome.is_ok(), is_configured(&current.config));
+            status.reloaded(&outcome, &current.config);
             if let Some(asked_by) = asked_by {
                 // It may have left.
                 let _ = asked_by.send(outcome);

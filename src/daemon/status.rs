@@ -25,11 +25,19 @@ pub(super) struct Status {
     workers: Arc<[WorkerHandle]>,
     sockets: usize,
     phase: Cell<Phase>,
-    /// What stands in the way of every request, if anything.
-    lacking: RefCell<Option<String>>,
+    upstreams: RefCell<Upstreams>,
     /// What was wrong, if the last reload failed.
     refused: RefCell<Option<String>>,
     said: RefCell<String>,
+}
+
+/// What there is to say of the upstreams.
+struct Upstreams {
+    count: usize,
+    /// What stands in the way of requests to one of them, if anything.
+    lacking: Option<String>,
+    /// Whether to none of them a request can be sent.
+    none_serves: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +61,7 @@ impl Status {
             workers,
             sockets,
             phase: Cell::new(Phase::Serving),
-            lacking: RefCell::new(not_configured(&config.upstream)),
+            upstreams: RefCell::new(Upstreams::of(config)),
             refused: RefCell::default(),
             said: RefCell::default(),
         }
@@ -72,7 +80,7 @@ impl Status {
     /// What came of a reload, and what is in use now. Requests are served in
     /// either case.
     pub(super) fn reloaded(&self, outcome: &Reloaded, config: &Config) {
-        *self.lacking.borrow_mut() = not_configured(&config.upstream);
+        *self.upstreams.borrow_mut() = Upstreams::of(config);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
     }
@@ -117,14 +125,17 @@ impl Status {
             self.workers.iter().map(WorkerHandle::requests).sum(),
             "request",
         );
-        let state = match (self.phase.get(), &*self.lacking.borrow()) {
+        let upstreams = self.upstreams.borrow();
+        let state = match (self.phase.get(), &upstreams.lacking) {
             (Phase::Draining(_), _) => return format!("draining, {running} running"),
             (Phase::HandingOver, _) => format!("handing over, {running} running"),
-            (Phase::Serving, Some(lacking)) => lacking.clone(),
-            (Phase::Serving, None) => {
-                let upstreams = counted(1, "upstream");
+            (Phase::Serving, Some(lacking)) if upstreams.none_serves => lacking.clone(),
+            (Phase::Serving, lacking) => {
+                let known = counted(upstreams.count, "upstream");
                 let sockets = counted(self.sockets, "socket");
-                format!("serving {upstreams} on {sockets}, {running} running")
+                let but = lacking.as_ref().map(|lacking| format!("; {lacking}"));
+                let but = but.unwrap_or_default();
+                format!("serving {known} on {sockets}, {running} running{but}")
             }
         };
         match &*self.refused.borrow() {
@@ -132,6 +143,21 @@ impl Status {
                 "{state}; the last reload failed, the configuration before is in use: {why}"
             ),
             None => state,
+        }
+    }
+}
+
+impl Upstreams {
+    fn of(config: &Config) -> Self {
+        let lacking: Vec<_> = config
+            .upstreams
+            .iter()
+            .map(|one| not_configured(one))
+            .collect();
+        Upstreams {
+            count: lacking.len(),
+            none_serves: lacking.iter().all(Option::is_some),
+            lacking: lacking.into_iter().flatten().next(),
         }
     }
 }

@@ -29,7 +29,9 @@ impl Warnings {
     pub(super) fn say(&self, config: &Config, log: &Logger) {
         self.say_what_is_open(config, log);
         self.say_what_is_unused(config, log);
-        say_what_is_missing(&config.upstream, log);
+        for upstream in &config.upstreams {
+            say_what_is_missing(upstream, log);
+        }
     }
 
     /// An operator who opens a port to the network without a client key gives the
@@ -70,6 +72,12 @@ fn say_what_is_missing(upstream: &Upstream, log: &Logger) {
         warn!(log, "there is no key \"{}\" for upstream {}; run: upstreamd key set {} ({})", key, upstream.name, key, meanwhile;
             "event" => "not_configured", "upstream" => &*upstream.name, "key" => &**key);
     }
+}
+
+/// Whether each upstream has what requests to it need.
+pub(super) fn is_configured(config: &Config) -> bool {
+    let mut upstreams = config.upstreams.iter();
+    upstreams.all(|upstream| upstream.lacks_key().is_none())
 }
 
 /// What stands in the way of every request, for a person.

@@ -106,6 +106,8 @@ mod tests {
             key_sha256: key.map(hash),
             user,
             group: None,
+            models: None,
+            endpoints: None,
         })
     }
 

@@ -89,14 +89,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let io = parts.io.into_inner();
     match end {
         End::Done(Ok(())) if let Some(tunnel) = wire.take_tunnel() => {
-            tunnel::run(
-                io.socket,
-                parts.read_buf,
-                tunnel,
-                &wire,
-                snapshot.config.upstream.idle_timeout,
-            )
-            .await;
+            tunnel::run(io.socket, parts.read_buf, tunnel, &wire).await;
         }
         End::Done(outcome) => match refusal(&io, outcome.err(), &parts.read_buf, server) {
             Some(fault) => closing::refuse(io, &fault, &wire).await,

@@ -20,4 +20,4 @@ mod worker;
 
 pub use acceptor::accept;
 pub use listener::{BindError, Listener, Unlink, bind, bind_unix};
-pub use worker::{Order, Worker, WorkerHandle};
+pub use worker::{Order, Report, Worker, WorkerHandle};

@@ -75,7 +75,7 @@ async fn admit_and_forward(
     if let Some(client) = client {
         wire.note(|record| record.event.client = Some(Bounded::from(client.name.as_str())));
     }
-    proxy::forward(head, incoming, wire, engine, request_id).await
+    proxy::forward(head, incoming, wire, engine, request_id, client).await
 }
 
 fn begin(head: &Parts, request_id: &HeaderValue, wire: &Wire, worker: &Worker) {

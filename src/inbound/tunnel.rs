@@ -6,7 +6,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
@@ -17,16 +16,11 @@ use crate::proxy::{Fault, Tunnel, Wire};
 
 /// Runs the tunnel until one side is done and the other has got everything,
 /// nothing moved either way for `idle_timeout`, or the drain is over.
-pub(super) async fn run(
-    client: Socket,
-    early_from_client: Bytes,
-    tunnel: Tunnel,
-    wire: &Wire,
-    idle_timeout: Duration,
-) {
+pub(super) async fn run(client: Socket, early_from_client: Bytes, tunnel: Tunnel, wire: &Wire) {
     let Tunnel {
         stream: mut upstream,
         early,
+        idle_timeout,
     } = tunnel;
     let from_client = Rc::new(Cell::new(early_from_client.len() as u64));
     let mut client = Counted {

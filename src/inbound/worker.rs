@@ -19,6 +19,7 @@ pub use handle::WorkerHandle;
 use super::connection;
 use super::socket::Accepted;
 use crate::proxy::{Engine, Snapshot, Stage, Wire};
+use crate::telemetry::metrics::Metrics;
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -43,8 +44,19 @@ pub enum Order {
     Drain,
     /// End what still runs, now.
     Abort,
+    /// Report what was counted.
+    Report(oneshot::Sender<Report>),
     /// Say that orders are heard: the watchdog asks.
     Answer(oneshot::Sender<()>),
+}
+
+/// What a worker has counted, and how it is.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The requests that have ended on it.
+    pub metrics: Metrics,
+    /// Its idle connections to upstreams.
+    pub idle: usize,
 }
 
 #[derive(Default)]
@@ -58,6 +70,7 @@ pub struct Worker {
     engine: RefCell<Rc<Engine>>,
     log: Logger,
     load: Arc<Load>,
+    metrics: Rc<RefCell<Metrics>>,
     wires: RefCell<HashMap<u64, Rc<Wire>>>,
     next: Cell<u64>,
     stage: Cell<Stage>,
@@ -69,6 +82,7 @@ impl Worker {
             engine: RefCell::new(Rc::new(Engine::new(snapshot))),
             log,
             load,
+            metrics: Rc::default(),
             wires: RefCell::default(),
             next: Cell::new(0),
             stage: Cell::new(Stage::Serving),
@@ -91,7 +105,7 @@ impl Worker {
             sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 sweep.tick().await;
-                sweeper.engine().pool.sweep();
+                sweeper.engine().sweep();
             }
         });
         while let Some(order) = inbox.recv().await {
@@ -113,8 +127,16 @@ impl Worker {
                 }
                 Order::Abort => self.enter(Stage::Aborting),
                 // Nobody waits for it any more, perhaps.
+                Order::Report(report) => drop(report.send(self.report())),
                 Order::Answer(answer) => drop(answer.send(())),
             }
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            metrics: self.metrics.borrow().clone(),
+            idle: self.engine().idle(),
         }
     }
 
@@ -150,6 +172,7 @@ impl Worker {
             Rc::from(remote),
             self.log.clone(),
             running,
+            Rc::clone(&self.metrics),
         ));
         wire.enter(self.stage.get());
         self.wires

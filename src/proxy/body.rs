@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::edit::{self, Edit};
 use super::fault::{Fault, FaultKind};
 use super::fields;
 use super::target::Target;
@@ -22,10 +23,38 @@ use crate::upstream::{BodyFault, RequestBody};
 /// Room taken for a body before its bytes come, whatever length it claims.
 const FIRST_ROOM: usize = 1024 * 1024;
 
-/// A body ready to be sent, and what was seen in it.
+/// A request's body, and what was seen in it.
 pub(super) struct Prepared {
-    pub(super) body: RequestBody,
+    pub(super) body: Ready,
     pub(super) model: Option<String>,
+}
+
+/// A body that can be sent.
+pub(super) enum Ready {
+    /// Read whole: it can be edited, and sent again.
+    Whole(Bytes),
+    /// Passes through unread, once; or is empty.
+    Unread(RequestBody),
+}
+
+impl Ready {
+    /// As it is sent, with `edits`. Without any, it is what the client sent.
+    ///
+    /// # Errors
+    /// It is not in UTF-8, as JSON has to be.
+    pub(super) fn edited(self, edits: &[Edit]) -> Result<RequestBody, Fault> {
+        match self {
+            Ready::Whole(whole) if edits.is_empty() => Ok(RequestBody::whole(whole)),
+            Ready::Whole(whole) => match edit::edited(&whole, edits) {
+                Some(new) => Ok(RequestBody::whole(new.into())),
+                None => Err(Fault::new(
+                    FaultKind::InvalidJson,
+                    "The request's body is not UTF-8, as JSON has to be.",
+                )),
+            },
+            Ready::Unread(body) => Ok(body),
+        }
+    }
 }
 
 /// What is looked at in a JSON body.
@@ -47,7 +76,10 @@ pub(super) async fn prepare(
     silence: Duration,
     wire: &Wire,
 ) -> Result<Prepared, Fault> {
-    let unseen = |body| Prepared { body, model: None };
+    let unseen = |body| Prepared {
+        body: Ready::Unread(body),
+        model: None,
+    };
     if incoming.is_end_stream() {
         return Ok(unseen(RequestBody::empty()));
     }
@@ -83,7 +115,7 @@ pub(super) async fn prepare(
     })?;
     let model = seen.model.map(Cow::into_owned);
     Ok(Prepared {
-        body: RequestBody::whole(whole),
+        body: Ready::Whole(whole),
         model,
     })
 }

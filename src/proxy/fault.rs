@@ -40,6 +40,12 @@ pub enum FaultKind {
     BodyTooLarge,
     /// A body that has to be JSON is not.
     InvalidJson,
+    /// The client may not use this endpoint.
+    EndpointNotAllowed,
+    /// The client may not use this model.
+    ModelNotAllowed,
+    /// Only models that are configured may be asked for, and this is none.
+    ModelNotFound,
     /// The client took too long to send its head or body.
     ClientSlow,
     /// The client left; nobody is there to be answered.
@@ -190,6 +196,16 @@ impl FaultKind {
         };
         let client =
             |status, kind, code| row(status, kind, code, "http_request_error", Client, false);
+        let denied = |code| {
+            row(
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                code,
+                "http_request_denied",
+                Client,
+                false,
+            )
+        };
         let refused = |code, error| {
             row(
                 StatusCode::BAD_GATEWAY,
@@ -247,6 +263,9 @@ impl FaultKind {
                 client(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large")
             }
             FaultKind::InvalidJson => client(StatusCode::BAD_REQUEST, INVALID, "invalid_json"),
+            FaultKind::EndpointNotAllowed => denied("endpoint_not_allowed"),
+            FaultKind::ModelNotAllowed => denied("model_not_allowed"),
+            FaultKind::ModelNotFound => client(StatusCode::NOT_FOUND, INVALID, "model_not_found"),
             FaultKind::ClientSlow => {
                 client(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout")
             }

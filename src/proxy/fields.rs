@@ -83,6 +83,14 @@ pub(super) fn towards_upstream(
     }
 }
 
+/// Drops what speaks of a body's bytes, which are no longer those that the
+/// client sent (RFC 9530; `Digest` and `Content-MD5` before it).
+pub(super) fn drop_digests(fields: &mut HeaderMap) {
+    for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
+        fields.remove(name);
+    }
+}
+
 /// Drops what a client's fields, or trailers, must not tell the upstream.
 pub(super) fn keep_back(fields: &mut HeaderMap) {
     drop_named_by_connection(fields);

@@ -9,12 +9,15 @@ use http::{Method, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use super::Engine;
+use super::access;
 use super::answer::{AnswerBody, Origin};
-use super::body;
+use super::body::{self, Ready};
 use super::fault::{Fault, FaultKind};
 use super::fields;
+use super::listing::{Asked, Asker};
 use super::target::Target;
 use super::wire::{Tunnel, Wire};
+use crate::config::checked::Client;
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{Answer, Effort, Request};
@@ -30,12 +33,49 @@ pub async fn forward(
     wire: &Rc<Wire>,
     engine: &Engine,
     request_id: &HeaderValue,
+    client: Option<&Client>,
 ) -> Result<Response<AnswerBody>, Fault> {
-    let upstream = engine.upstream();
     let server = &engine.snapshot.config.server;
-    let target = Target::new(&head.method, &head.uri, &upstream.base_url.path)?;
+    let target = Target::new(&head.method, &head.uri)?;
     refuse_hosts(&head)?;
     refuse_codings(&head)?;
+    access::to_endpoint(client, &target)?;
+    let asked = Asked::by(&head, &target);
+    if let Some(asked) = &asked {
+        let asker = Asker {
+            engine,
+            wire,
+            client,
+            request_id,
+        };
+        let answer = Box::pin(asker.answer(asked, &head, &target)).await?;
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    let prepared = body::prepare(
+        &head,
+        &target,
+        incoming,
+        server.max_body,
+        server.body_timeout,
+        wire,
+    )
+    .await?;
+    let named = asked.as_ref().and_then(Asked::name);
+    let model = prepared.model.as_deref().or(named);
+    wire.note(|record| {
+        match &prepared.body {
+            Ready::Whole(whole) => record.read_whole(whole.len()),
+            Ready::Unread(body) => record.uploads(body.counter()),
+        }
+        record.event.model = model.map(Bounded::from);
+    });
+    access::to_model(client, model, &target, &head)?;
+    let mut route = engine.snapshot.routes.find(model)?;
+    let candidate = route.next().expect("a route has one candidate at least");
+    let way = engine.way(candidate.upstream);
+    let upstream = way.upstream;
     wire.note(|record| {
         record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
         record.event.key = upstream
@@ -46,37 +86,25 @@ pub async fn forward(
     if let Some(key) = upstream.lacks_key() {
         return Err(Fault::not_configured(&upstream.name, key));
     }
-
-    let prepared = body::prepare(
-        &head,
-        &target,
-        incoming,
-        server.max_body,
-        server.body_timeout,
-        wire,
-    )
-    .await?;
-    wire.note(|record| {
-        record.uploads(prepared.body.counter());
-        record.event.model = prepared.model.as_deref().map(Bounded::from);
-    });
+    let at_upstream = target.at(&upstream.base_url.path)?;
+    let body = prepared.body.edited(&candidate.edits)?;
 
     let wants_websocket = wants_websocket(&head);
-    let says_empty = prepared.body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
-    fields::towards_upstream(&mut head.headers, upstream, engine.host(), request_id);
+    let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
+    fields::towards_upstream(&mut head.headers, upstream, way.host, request_id);
+    if !candidate.edits.is_empty() {
+        fields::drop_digests(&mut head.headers);
+    }
     if says_empty {
         // hyper says a length only of a body; some servers want one of every POST.
         head.headers
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let is_head = head.method == Method::HEAD;
-    head.uri = Uri::from(target.at_upstream.clone());
+    head.uri = Uri::from(at_upstream);
     let client_version = std::mem::replace(&mut head.version, Version::HTTP_11);
     head.extensions.clear();
-    let mut request = Request {
-        head,
-        body: prepared.body,
-    };
+    let mut request = Request { head, body };
     if client_version == Version::HTTP_11 {
         pass_interim(&mut request, wire);
     }
@@ -86,9 +114,9 @@ pub async fn forward(
         let fields = &mut request.head.headers;
         fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        Box::pin(engine.pool.upgrade(request, &mut effort)).await
+        Box::pin(way.pool.upgrade(request, &mut effort)).await
     } else {
-        let sent = engine.pool.send(request, &mut effort).await;
+        let sent = way.pool.send(request, &mut effort).await;
         sent.map(|answer| (answer, None))
     };
     wire.note(|record| record.effort(&effort));
@@ -125,13 +153,17 @@ pub async fn forward(
         if let Some(protocol) = switched_to {
             head.headers.insert(header::UPGRADE, protocol);
         }
-        wire.leave_tunnel(Tunnel { stream, early });
+        wire.leave_tunnel(Tunnel {
+            stream,
+            early,
+            idle_timeout: upstream.idle_timeout,
+        });
         wire.finish();
         return Ok(Response::from_parts(head, AnswerBody::own("")));
     }
     let close_delimited = client_version == Version::HTTP_10 && body.size_hint().exact().is_none();
     let origin = Origin {
-        name: engine.name(),
+        name: way.name(),
         idle_timeout: upstream.idle_timeout,
         has_no_content: is_head
             || matches!(

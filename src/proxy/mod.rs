@@ -1,18 +1,24 @@
 //! One request: from the client's head to the last byte of the answer.
 //!
-//! [`forward`] is the whole way: target, body, fields, upstream, answer. What
+//! [`forward`] is the whole way: target, body, route, fields, upstream, answer. What
 //! can go wrong on it is a [`Fault`], answered by the one table in `fault`.
 //! The connection that the request came on is known here only as a [`Wire`].
 
+mod access;
 mod answer;
 mod body;
+mod catalogue;
+mod edit;
 mod fault;
 mod fields;
 mod forward;
 mod interim;
 mod joined;
+mod list;
+mod listing;
 mod record;
 mod refusal;
+mod route;
 mod snapshot;
 mod target;
 mod wire;

@@ -31,6 +31,11 @@ impl Record {
         self.uploaded = Some(counter);
     }
 
+    /// The length of a body that was read whole, whatever is sent in its place.
+    pub(super) fn read_whole(&mut self, length: usize) {
+        self.event.bytes_in = length as u64;
+    }
+
     /// Whether a body that passed through has been read to its end.
     pub(super) fn upload_is_whole(&self) -> bool {
         self.uploaded.as_ref().is_some_and(BytesIn::is_whole)

@@ -20,6 +20,10 @@ const MODEL_ENDPOINTS: [&str; 10] = [
     "/score",
 ];
 
+/// Endpoints whose JSON body names the model too, and which only count: what
+/// they answer was not used.
+const COUNTING_ENDPOINTS: [&str; 2] = ["/messages/count_tokens", "/responses/input_tokens"];
+
 /// Endpoints that name it in a form, which is not looked at.
 const MULTIPART_ENDPOINTS: [&str; 4] = [
     "/audio/transcriptions",
@@ -28,24 +32,24 @@ const MULTIPART_ENDPOINTS: [&str; 4] = [
     "/images/variations",
 ];
 
-/// Where a request goes: the base path and the client's own path and query,
-/// not one byte of them re-encoded.
+/// What a request asks for: the client's own path and query, not one byte of
+/// them re-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
-    /// In origin form, ready for the upstream.
-    pub(super) at_upstream: PathAndQuery,
     /// The path below the API's root, `/chat/completions`; picks the endpoint.
     pub(super) endpoint: String,
+    /// With its question mark, or empty.
+    query: String,
 }
 
 impl Target {
-    /// Joins the client's target to `base_path`. `/v1/x` and `/x` are the same,
-    /// so clients configured with and without `/v1` both work.
+    /// Reads the client's target. `/v1/x` and `/x` are the same, so clients
+    /// configured with and without `/v1` both work.
     ///
     /// # Errors
     /// A target that is no path (`CONNECT`, `OPTIONS *`), or whose path could
     /// leave the base path.
-    pub(super) fn new(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, Fault> {
+    pub(super) fn new(method: &Method, uri: &Uri) -> Result<Self, Fault> {
         let path = uri.path();
         if *method == Method::CONNECT || !path.starts_with('/') {
             return Err(Fault::new(
@@ -66,31 +70,41 @@ impl Target {
         let query = uri
             .query()
             .map_or(String::new(), |query| format!("?{query}"));
-        let mut joined = format!("{base_path}{endpoint}{query}");
+        Ok(Target {
+            endpoint: endpoint.to_owned(),
+            query,
+        })
+    }
+
+    /// In origin form, ready for the upstream whose base path is `base_path`.
+    ///
+    /// # Errors
+    /// Together they are too long for a target.
+    pub(super) fn at(&self, base_path: &str) -> Result<PathAndQuery, Fault> {
+        let mut joined = format!("{base_path}{}{}", self.endpoint, self.query);
         if !joined.starts_with('/') {
             joined.insert(0, '/');
         }
-        let at_upstream =
-            PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined)).map_err(|_| {
-                Fault::new(
-                    FaultKind::BadTarget,
-                    "The request's target is not a valid path.",
-                )
-            })?;
-        Ok(Target {
-            at_upstream,
-            endpoint: endpoint.to_owned(),
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(joined)).map_err(|_| {
+            Fault::new(
+                FaultKind::BadTarget,
+                "The request's target is not a valid path.",
+            )
         })
     }
 
     /// Whether the body names the model, in JSON.
     pub(super) fn names_model(&self) -> bool {
-        MODEL_ENDPOINTS.contains(&self.endpoint.as_str())
+        self.is_one_of(&MODEL_ENDPOINTS) || self.is_one_of(&COUNTING_ENDPOINTS)
     }
 
     /// Whether the answer may tell what was used.
     pub(super) fn counts_tokens(&self) -> bool {
-        self.names_model() || MULTIPART_ENDPOINTS.contains(&self.endpoint.as_str())
+        self.is_one_of(&MODEL_ENDPOINTS) || self.is_one_of(&MULTIPART_ENDPOINTS)
+    }
+
+    fn is_one_of(&self, endpoints: &[&str]) -> bool {
+        endpoints.contains(&self.endpoint.as_str())
     }
 }
 
@@ -111,7 +125,7 @@ fn climbs(path: &str) -> bool {
             return true;
         }
         // Each round makes it shorter, so this ends.
-        let decoded = decode(&path);
+        let decoded = decoded(&path);
         if decoded.len() == path.len() {
             return false;
         }
@@ -119,7 +133,9 @@ fn climbs(path: &str) -> bool {
     }
 }
 
-fn decode(path: &[u8]) -> Vec<u8> {
+/// `path` with its escapes read, once.
+pub(super) fn decoded(path: impl AsRef<[u8]>) -> Vec<u8> {
+    let path = path.as_ref();
     let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
     while at < path.len() {
@@ -149,8 +165,9 @@ mod tests {
 
     fn target(path: &str, base: &str) -> Result<String, FaultKind> {
         let uri: Uri = path.parse().expect("a URI");
-        Target::new(&Method::GET, &uri, base)
-            .map(|target| target.at_upstream.to_string())
+        Target::new(&Method::GET, &uri)
+            .and_then(|target| target.at(base))
+            .map(|at_upstream| at_upstream.to_string())
             .map_err(|fault| fault.kind)
     }
 
@@ -207,13 +224,13 @@ mod tests {
     #[test]
     fn what_is_no_path_is_refused() {
         let asterisk: Uri = "*".parse().expect("asterisk form");
-        assert!(Target::new(&Method::OPTIONS, &asterisk, "/v1").is_err());
+        assert!(Target::new(&Method::OPTIONS, &asterisk).is_err());
         let authority: Uri = "example.org:443".parse().expect("authority form");
-        assert!(Target::new(&Method::CONNECT, &authority, "/v1").is_err());
+        assert!(Target::new(&Method::CONNECT, &authority).is_err());
         let absolute: Uri = "http://anything/v1/models?x"
             .parse()
             .expect("absolute form");
-        let target = Target::new(&Method::GET, &absolute, "/v1").expect("absolute form has a path");
-        assert_eq!(target.at_upstream, "/v1/models?x");
+        let target = Target::new(&Method::GET, &absolute).expect("absolute form has a path");
+        assert_eq!(target.at("/v1").expect("a path"), "/v1/models?x");
     }
 }

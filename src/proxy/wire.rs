@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slog::Logger;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::interim::Interim;
 use super::{Fault, Record};
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::Stream;
 
 /// The connection, as its requests see it.
@@ -29,6 +31,8 @@ pub struct Wire {
     log: Logger,
     /// Requests that run on this worker.
     running: Arc<AtomicUsize>,
+    /// What this worker has counted.
+    metrics: Rc<RefCell<Metrics>>,
     record: RefCell<Option<Record>>,
     phase: Cell<Phase>,
     /// The answer's last byte was handed to hyper.
@@ -76,17 +80,26 @@ pub struct Tunnel {
     pub stream: Stream,
     /// What had been read from it beyond the 101.
     pub early: Bytes,
+    /// How long nothing may move either way.
+    pub idle_timeout: Duration,
 }
 
 impl Wire {
     /// A connection that was accepted just now.
-    pub fn new(listener: Rc<str>, remote: Rc<str>, log: Logger, running: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        listener: Rc<str>,
+        remote: Rc<str>,
+        log: Logger,
+        running: Arc<AtomicUsize>,
+        metrics: Rc<RefCell<Metrics>>,
+    ) -> Self {
         Wire {
             listener,
             remote,
             interim: Arc::default(),
             log,
             running,
+            metrics,
             record: RefCell::default(),
             phase: Cell::new(Phase::Idle(Instant::now())),
             finished: Cell::new(false),
@@ -115,6 +128,11 @@ impl Wire {
         *self.record.borrow_mut() = Some(record);
         self.served.set(true);
         self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where records go.
+    pub(super) fn log(&self) -> &Logger {
+        &self.log
     }
 
     /// Writes into the running request's record.
@@ -291,7 +309,9 @@ impl Wire {
                 self.body_read.set(true);
             }
             self.running.fetch_sub(1, Ordering::Relaxed);
-            record.close().log(&self.log);
+            let event = record.close();
+            self.metrics.borrow_mut().observe(&event);
+            event.log(&self.log);
         }
     }
 }

@@ -13,4 +13,5 @@ pub mod bounded;
 pub mod event;
 pub mod log;
 pub mod message_id;
+pub mod metrics;
 pub mod tap;

@@ -143,6 +143,11 @@ impl Pool {
         });
     }
 
+    /// HTTP/1.1 connections that wait for a request.
+    pub fn idle(&self) -> usize {
+        self.shelf.idle.borrow().len()
+    }
+
     /// Tries the idle connection that was used last.
     async fn try_idle(&self, request: Request, effort: &mut Effort) -> Result<Outcome, Failure> {
         let Some(connection) = poll_fn(|cx| Poll::Ready(self.shelf.take(cx))).await else {

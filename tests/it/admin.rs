@@ -62,8 +62,15 @@ fn what_there_is_not_is_answered_with_what_there_is() {
     let answer = asked(&path, "GET", "/", "");
     assert_eq!(answer.status(), 404);
     let there = &answer.body.json()["endpoints"];
-    assert_eq!(*there, serde_json::json!(["GET /health", "POST /reload"]));
-    for (method, target, allow) in [("GET", "/reload", "POST"), ("POST", "/health", "GET, HEAD")] {
+    assert_eq!(
+        *there,
+        serde_json::json!(["GET /health", "GET /metrics", "POST /reload"])
+    );
+    for (method, target, allow) in [
+        ("GET", "/reload", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+    ] {
         let answer = asked(&path, method, target, "");
         assert_eq!(answer.status(), 405, "{method} {target}");
         assert_eq!(answer.head.field("allow"), Some(allow));

@@ -323,7 +323,14 @@ fn bash_completes_flags_their_words_and_the_subcommand() {
         ["warning"]
     );
     assert_eq!(offered(&["upstreamd", "ch"]), ["check"]);
-    let firsts = ["check", "reload", "health", "key"];
+    let firsts = [
+        "check",
+        "reload",
+        "health",
+        "key",
+        "litellm-config",
+        "import-env",
+    ];
     assert_eq!(offered(&["upstreamd", ""]), firsts);
     assert!(offered(&["upstreamd", "reload", ""]).is_empty());
     assert_eq!(offered(&["upstreamd", "-c", "f", "ke"]), ["key"]);

@@ -87,33 +87,31 @@ fn no_connection_is_lost_between_two_instances_that_take_turns() {
 
 #[test]
 fn the_other_instance_gets_every_connection_that_comes_afterwards() {
-    let upstream = Upstream::answering("{}");
+    let gate = Gate::new();
+    let passing = gate.clone();
+    let upstream = Upstream::tls(move |conn| {
+        conn.serve(|conn, request| {
+            if request.head.target() == "/v1/running" {
+                passing.pass();
+            }
+            conn.answer_json(200, "{}")
+        })
+    });
     let (socket, address) = listening();
-    let (one, other) = (
-        on(&socket, &upstream).start(),
-        on(&socket, &upstream).start(),
-    );
-    // Keeps it from ending.
-    let mut busy = Client::tcp(address);
-    let mut asked = 0;
-    while completed(&one) == 0 {
-        busy = Client::tcp(address);
-        assert_eq!(busy.get("/v1/models").status(), 200);
-        asked += 1;
-        wait::until("each request has its event", || {
-            completed(&one) + completed(&other) == asked
-        });
-    }
-    let before = completed(&other);
+    let mut one = on(&socket, &upstream).start();
+    let mut running = Client::tcp(address);
+    running.send("GET", "/v1/running", "", b"").unwrap();
+    upstream.wait_requests(1);
+    let other = on(&socket, &upstream).start();
     hand_over(&one);
     for _ in 0..50 {
         assert_eq!(Client::tcp(address).get("/v1/models").status(), 200);
     }
-    wait::until("the other one had them all", || {
-        completed(&other) == before + 50
-    });
+    wait::until("the other one had them all", || completed(&other) == 50);
+    gate.open();
+    assert_eq!(running.answer().status(), 200);
+    assert_eq!(one.wait_exit_within(SOON), Some(0));
     assert_eq!(completed(&one), 1);
-    drop(busy);
 }
 
 #[test]

@@ -72,6 +72,20 @@ fn it_is_told_when_it_changes_and_not_for_each_request() {
 }
 
 #[test]
+fn an_upstream_that_lacks_its_key_is_said_beside_what_is_served() {
+    let manager = Manager::at_path();
+    let upstream = Upstream::answering("{}");
+    let second = "\n[upstream.zwei]\nbase_url = \"http://h\"\nkeys = [\"later\"]\n";
+    let builder = manager.builder(&upstream).more_config(second);
+    let default = "default_upstream = \"test\"";
+    let _daemon = builder.server_settings(default).start();
+    let status = manager.next().value("STATUS").map(str::to_owned);
+    let expected = "serving 2 upstreams on 2 sockets, 0 requests running; \
+                    not configured: no key \"later\"; run: upstreamd key set later";
+    assert_eq!(status.as_deref(), Some(expected));
+}
+
+#[test]
 fn a_reload_that_failed_stays_in_it_until_one_succeeds() {
     let manager = Manager::at_path();
     let upstream = Upstream::answering("{}");

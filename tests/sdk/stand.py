@@ -1,9 +1,10 @@
 """What the SDK tests talk to: the real upstreamd before the loopback upstream.
 
-Three instances, each on ports of the kernel's choosing:
+Four instances, each on ports of the kernel's choosing:
 
 - `proxy` (and the Unix socket `socket`): before the loopback upstream, TLS
   verified, with a client key; JSON bodies up to 1 MiB;
+- `models`: before the same upstream, with models of its own and no others;
 - `dead`: its upstream refuses connections;
 - `silent`: its upstream accepts connections and never says a word.
 """
@@ -24,6 +25,7 @@ CONFIG = """
 [server]
 listen = ["127.0.0.1:0", "unix:{directory}/upstreamd.sock"]
 max_body = "1MiB"
+{server}
 
 [upstream.loopback]
 base_url = "{base_url}"
@@ -39,6 +41,13 @@ platform_roots = false
 key = "client.sdk"
 """
 
+MODELS = """
+[model.house]
+name = "gpt-5-mini"
+set = { reasoning_effort = "low" }
+drop = ["reasoning"]
+"""
+
 
 @contextmanager
 def stand(upstreamd, loopback):
@@ -47,9 +56,9 @@ def stand(upstreamd, loopback):
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upstreamd-sdk-")))
         upstream = stack.enter_context(loopback_upstream(loopback))
 
-        def daemon(name, base_url, connect_timeout):
+        def daemon(name, base_url, connect_timeout, **more):
             return stack.enter_context(
-                running_daemon(upstreamd, directory / name, upstream, base_url, connect_timeout)
+                running_daemon(upstreamd, directory / name, upstream, base_url, connect_timeout, **more)
             )
 
         # Bound, so that nobody else gets the port; the one does not listen.
@@ -60,6 +69,7 @@ def stand(upstreamd, loopback):
         yield {
             "proxy": daemon("proxy", upstream["base_url"], "10s"),
             "socket": str(directory / "proxy" / "upstreamd.sock"),
+            "models": daemon("models", upstream["base_url"], "10s", server="strict_models = true", tables=MODELS),
             "dead": daemon("dead", at(refusing), "10s"),
             "silent": daemon("silent", at(accepting), "200ms"),
             "client_key": CLIENT_KEY,
@@ -79,7 +89,7 @@ def loopback_upstream(binary):
 
 
 @contextmanager
-def running_daemon(binary, directory, upstream, base_url, connect_timeout):
+def running_daemon(binary, directory, upstream, base_url, connect_timeout, server="", tables=""):
     """Gives `http://HOST:PORT` of its TCP listener."""
     credentials = directory / "credentials"
     credentials.mkdir(parents=True)
@@ -89,11 +99,13 @@ def running_daemon(binary, directory, upstream, base_url, connect_timeout):
     config.write_text(
         CONFIG.format(
             directory=directory,
+            server=server,
             base_url=base_url,
             user_agent=USER_AGENT,
             connect_timeout=connect_timeout,
             ca_file=upstream["ca_file"],
         )
+        + tables
     )
     command = [binary, "--config", config, "--log-format", "json"]
     environment = {"PATH": os.environ["PATH"], "CREDENTIALS_DIRECTORY": str(credentials)}

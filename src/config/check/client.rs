@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::accounts::{GroupAccount, UserAccount};
-use crate::config::checked::{Client, Group};
+use crate::config::checked::{Client, Glob, Group};
 use crate::config::credentials::Bearer;
 use crate::config::place::At;
 use crate::config::problem::{Problem, Problems};
@@ -37,6 +37,8 @@ pub(super) fn check(
             key_sha256: table.key(written, surroundings),
             user: table.user(written),
             group: table.group(written),
+            models: table.patterns("models", &written.models, |name| &name.0),
+            endpoints: table.patterns("endpoints", &written.endpoints, |endpoint| &endpoint.0),
         };
         clients.push(Arc::new(client));
     }
@@ -128,6 +130,24 @@ impl Table<'_> {
         };
         self.is_its_own(key, "the same group as that", account, same);
         Some(group)
+    }
+
+    /// What the client is held to.
+    fn patterns<T>(
+        &mut self,
+        key: &str,
+        written: &Option<At<Vec<At<T>>>>,
+        text: impl Fn(&T) -> &str,
+    ) -> Option<Vec<Glob>> {
+        let At { value, place } = written.as_ref()?;
+        let path = self.path(key);
+        if value.is_empty() && !self.problems.has(&path) {
+            let problem = Problem::found(path, place, "an empty list", "one at least");
+            self.problems
+                .add(problem.help("leave it out, and nothing is refused"));
+        }
+        let patterns = value.iter().map(|at| Glob::new(text(&at.value)));
+        Some(patterns.collect())
     }
 
     /// The one of two words for the same thing that was written.

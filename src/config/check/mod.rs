@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Occasion;
-use super::checked::Config;
+use super::checked::{Config, Models};
 use super::credentials::Credentials;
 use super::duration;
 use super::limits::Limit;
@@ -19,6 +19,7 @@ use super::written::Written;
 mod client;
 mod key;
 mod listener;
+mod models;
 mod server;
 mod tls;
 mod upstream;
@@ -46,20 +47,33 @@ pub(super) fn check(
 ) -> Option<Config> {
     let server = server::check(&written.server, problems);
     let log = server::log(&written.log);
-    let upstream = upstream::the_one(written, surroundings, problems);
+    let upstreams = upstream::check(written, surroundings, problems);
+    let (default_upstream, models) = models(written, problems);
     let clients = client::check(&written.clients, surroundings, problems);
     let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
     let file = surroundings.file.map(Path::to_owned);
-    let upstream = upstream.filter(|_| problems.is_empty())?.into();
+    if !problems.is_empty() {
+        return None;
+    }
     Some(Config {
         server,
         log,
-        upstream,
+        upstreams,
+        default_upstream,
+        models,
         clients,
         listeners,
         unread_keys: problems.unread_keys().to_vec(),
         file,
     })
+}
+
+/// The place of the default upstream among all, and every model. Takes no
+/// secret.
+pub(super) fn models(written: &Written, problems: &mut Problems) -> (usize, Models) {
+    let default_upstream = models::default_upstream(written, problems);
+    let models = models::check(written, default_upstream, problems);
+    (default_upstream, models)
 }
 
 /// The written value or the default, within its bounds.

@@ -23,6 +23,7 @@ pub(super) fn check(written: &written::Server, problems: &mut Problems) -> Serve
     Server {
         listen,
         admin,
+        strict_models: written.strict_models.as_ref().is_some_and(|at| at.value),
         drain_timeout: duration(
             &written.drain_timeout,
             &limits::DRAIN_TIMEOUT,

@@ -1,5 +1,6 @@
 //! `[upstream.NAME]`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -14,14 +15,16 @@ use crate::config::written::{self, Written};
 use super::key::{self, Unloaded};
 use super::{Surroundings, report_missing, tls, within};
 
-/// The one upstream. Every written one is checked, so that all errors are seen.
-pub(super) fn the_one(
+/// Every upstream with which nothing is wrong, in the order of their names.
+pub(super) fn check(
     written: &Written,
     surroundings: &Surroundings<'_>,
     problems: &mut Problems,
-) -> Option<Upstream> {
-    let names: Vec<_> = written.upstreams.keys().map(String::as_str).collect();
-    if names.is_empty() && !problems.has("upstream.base_url") && !problems.has("upstream") {
+) -> Vec<Arc<Upstream>> {
+    if written.upstreams.is_empty()
+        && !problems.has("upstream.base_url")
+        && !problems.has("upstream")
+    {
         let problem = Problem::new(
             "",
             &Place::Nowhere,
@@ -29,28 +32,14 @@ pub(super) fn the_one(
         );
         problems.add(problem.help(base_url_help("NAME")));
     }
-    if let [_, second, ..] = names[..] {
-        let message = format!(
-            "found {} upstreams ({}), expected one upstream for now",
-            names.len(),
-            names.join(", ")
-        );
-        let place = &written.upstreams[second].place;
-        let problem = Problem::new("upstream", place, message);
-        problems.add(
-            problem.help("keep one [upstream.NAME]; several come with models, in a later version"),
-        );
-    }
-    let mut upstreams = written
-        .upstreams
-        .iter()
-        .filter_map(|(name, upstream)| check(name, upstream, surroundings, problems));
-    let first = upstreams.next();
-    upstreams.for_each(drop);
-    first
+    let upstreams = written.upstreams.iter();
+    upstreams
+        .filter_map(|(name, upstream)| one(name, upstream, surroundings, problems))
+        .map(Arc::new)
+        .collect()
 }
 
-fn check(
+fn one(
     name: &str,
     written: &written::Upstream,
     surroundings: &Surroundings<'_>,

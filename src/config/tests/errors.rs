@@ -173,23 +173,7 @@ error: upstream.default.keys: this upstream has no key
 "
     );
     let house = House::with("[upstream.a]\nbase_url = \"http://h\"\nkeys = []\n");
-    assert!(house.load().unwrap().upstream.keys.is_empty());
-}
-
-#[test]
-fn two_upstreams_are_one_too_many_for_now() {
-    let errors = wrong("[upstream.b]\nbase_url = \"https://h\"\nkeys = []\n");
-    assert_eq!(
-        errors,
-        "\
-error: upstream: found 2 upstreams (a, b), expected one upstream for now
- --> DIR/upstreamd.toml:4:11
-  |
-4 | [upstream.b]
-  |           ^
-  = help: keep one [upstream.NAME]; several come with models, in a later version
-"
-    );
+    assert!(house.load().unwrap().upstream().keys.is_empty());
 }
 
 #[test]

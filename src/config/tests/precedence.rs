@@ -41,13 +41,13 @@ fn the_environment_of_the_original_helper_works_alone() {
         .set("LITELLM_MASTER_KEY", "m")
         .set("PORT", "3000");
     let config = house.load().unwrap();
-    assert_eq!(config.upstream.name, "default");
+    assert_eq!(config.upstream().name, "default");
     assert_eq!(
-        config.upstream.base_url.to_string(),
+        config.upstream().base_url.to_string(),
         "https://agentrouter.org/v1"
     );
     let keys: Vec<_> = config
-        .upstream
+        .upstream()
         .keys
         .iter()
         .map(|key| key.name.as_str())
@@ -56,9 +56,9 @@ fn the_environment_of_the_original_helper_works_alone() {
         keys,
         ["OPENAI_API_KEY", "OPENAI_API_KEYS.1", "OPENAI_API_KEYS.3"]
     );
-    assert_eq!(config.upstream.keys[1].authorization, "Bearer k2");
+    assert_eq!(config.upstream().keys[1].authorization, "Bearer k2");
     assert_eq!(
-        config.upstream.user_agent.as_ref().unwrap(),
+        config.upstream().user_agent.as_ref().unwrap(),
         "QwenCode/0.2.0 (linux; x64)"
     );
     assert_eq!(config.clients[0].name, "litellm");
@@ -85,17 +85,17 @@ fn nothing_but_an_upstream_gets_the_defaults() {
         server.body_timeout,
         server.keepalive_timeout,
         server.write_timeout,
-        config.upstream.connect_timeout,
-        config.upstream.response_timeout,
-        config.upstream.idle_timeout,
-        config.upstream.pool_idle_timeout,
+        config.upstream().connect_timeout,
+        config.upstream().response_timeout,
+        config.upstream().idle_timeout,
+        config.upstream().pool_idle_timeout,
     ];
     assert_eq!(
         seconds.map(|each| each.as_secs()),
         [15, 10, 60, 75, 300, 10, 600, 300, 55]
     );
-    assert_eq!(config.upstream.pool_max_idle, 256);
-    assert!(!config.upstream.http2);
+    assert_eq!(config.upstream().pool_max_idle, 256);
+    assert!(!config.upstream().http2);
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Auto, LogLevel::Info)
@@ -109,16 +109,16 @@ fn the_file_stands_above_the_defaults() {
     assert_eq!(listen(&config), ["127.0.0.1:1"]);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(1));
     assert_eq!(config.log.level, LogLevel::Debug);
-    assert_eq!(config.upstream.base_url.to_string(), "https://file/v1");
-    assert_eq!(config.upstream.keys[0].name, "k");
-    assert_eq!(config.upstream.keys[0].authorization, "Bearer from-file");
+    assert_eq!(config.upstream().base_url.to_string(), "https://file/v1");
+    assert_eq!(config.upstream().keys[0].name, "k");
+    assert_eq!(config.upstream().keys[0].authorization, "Bearer from-file");
 }
 
 #[test]
 fn an_upstream_that_needs_no_key_gets_none_from_the_environment() {
     let toml = "[upstream.local]\nbase_url = \"http://localhost:8000/v1\"\nkeys = []\n";
     let house = House::with(toml).set("OPENAI_API_KEY", "sk-stray");
-    assert!(house.load().unwrap().upstream.keys.is_empty());
+    assert!(house.load().unwrap().upstream().keys.is_empty());
 }
 
 #[test]
@@ -130,13 +130,19 @@ fn the_environment_stands_above_the_file() {
         .set("NODE_USER_AGENT", "environment");
     let config = house.load().unwrap();
     assert_eq!(listen(&config), ["127.0.0.1:2"]);
-    assert_eq!(config.upstream.name, "a");
-    assert_eq!(config.upstream.base_url.to_string(), "https://environment");
+    assert_eq!(config.upstream().name, "a");
     assert_eq!(
-        config.upstream.keys[0].authorization,
+        config.upstream().base_url.to_string(),
+        "https://environment"
+    );
+    assert_eq!(
+        config.upstream().keys[0].authorization,
         "Bearer from-environment"
     );
-    assert_eq!(config.upstream.user_agent.as_ref().unwrap(), "environment");
+    assert_eq!(
+        config.upstream().user_agent.as_ref().unwrap(),
+        "environment"
+    );
 }
 
 #[test]
@@ -156,7 +162,7 @@ fn flags_stand_above_the_environment() {
     };
     let config = house.load().unwrap();
     assert_eq!(listen(&config), ["[::1]:3", "unix:/s"]);
-    assert_eq!(config.upstream.base_url.to_string(), "https://flag");
+    assert_eq!(config.upstream().base_url.to_string(), "https://flag");
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Json, LogLevel::Error)
@@ -174,7 +180,7 @@ fn an_empty_variable_counts_as_unset() {
         .set("UPSTREAMD_CONFIG", "");
     let config = house.load().unwrap();
     assert_eq!(listen(&config), ["127.0.0.1:1"]);
-    assert_eq!(config.upstream.keys[0].name, "k");
+    assert_eq!(config.upstream().keys[0].name, "k");
     assert!(config.clients.is_empty());
 }
 

@@ -9,6 +9,8 @@ const FULL: &str = "\
 [server]
 listen = [\"127.0.0.1:1\", \"unix:/run/a b.sock\"]
 workers = 3
+default_upstream = \"a.b\"
+strict_models = true
 max_body = \"1MB\"
 drain_timeout = \"1m1s500ms\"
 [log]
@@ -21,7 +23,25 @@ fields = { accept-encoding = \"identity\" }
 http2 = true
 [upstream.\"a.b\".tls]
 platform_roots = true
+[upstream.second]
+base_url = \"http://[::1]:8000\"
+keys = []
+[model.gpt-5]
+upstream = [\"second\", \"a.b\"]
+name = \"openai/gpt-5\"
+set = { reasoning_effort = \"medium\", \"a b\" = [1, 0.5, { c = true, d = [] }] }
+drop = [\"reasoning\"]
+[model.\"o*\"]
+[model.\"o3\"]
+[[model.\"o3\".upstreams]]
+upstream = \"second\"
+name = \"x\"
+weight = 3
+[[model.\"o3\".upstreams]]
+upstream = \"a.b\"
 [client.\"c.d\"]
+models = [\"gpt-5*\"]
+endpoints = [\"/chat/completions\", \"/files*\"]
 key = \"k\"
 user = \"root\"
 gid = 7
@@ -35,7 +55,7 @@ require_key = \"tcp\"
 
 /// All that can be compared; keys and clients by what they are checked against.
 fn facts(config: &Config) -> String {
-    let upstream = &config.upstream;
+    let upstream = config.upstream();
     let keys: Vec<_> = upstream
         .keys
         .iter()
@@ -44,7 +64,10 @@ fn facts(config: &Config) -> String {
     let clients: Vec<_> = config
         .clients
         .iter()
-        .map(|client| (&client.name, client.key_sha256, client.user, &client.group))
+        .map(|client| {
+            let identity = (client.key_sha256, client.user, &client.group);
+            (&client.name, identity, &client.models, &client.endpoints)
+        })
         .collect();
     let tls = upstream
         .tls
@@ -52,8 +75,13 @@ fn facts(config: &Config) -> String {
         .as_ref()
         .map(|identity| &identity.chain);
     format!(
-        "{:?} {:?} {upstream:?} {keys:?} {clients:?} {tls:?} {:?}",
-        config.server, config.log, config.listeners
+        "{:?} {:?} {:?} {} {keys:?} {clients:?} {tls:?} {:?} {:?}",
+        config.server,
+        config.log,
+        config.upstreams,
+        config.default_upstream,
+        config.listeners,
+        config.models.all()
     )
 }
 
@@ -86,14 +114,19 @@ fn what_the_environment_said_means_the_same() {
 
 #[test]
 fn every_value_says_where_it_comes_from() {
-    let house = House::with(FULL)
-        .file("keys/k", "abc", 0o600)
-        .set("OPENAI_API_KEY", "x");
+    let house = House::with(FULL).file("keys/k", "abc", 0o600);
     let printed = house.print();
+    let one = House::with("[upstream.a]\nbase_url = \"https://h\"\n").set("OPENAI_API_KEY", "x");
+    let printed = format!("{printed}{}", one.print());
     for line in [
         "workers = 3                             # file",
         "max_header = \"64KiB\"                    # default",
         "keys = [\"OPENAI_API_KEY\"]               # $OPENAI_API_KEY",
+        "[model.gpt-5]",
+        "set = { \"a b\" = [1, 0.5, { c = true, d = [] }], \"reasoning_effort\" = \"medium\" } # file",
+        "upstream = [\"a.b\"]                      # default",
+        "upstreams = [{ upstream = \"second\", name = \"x\", weight = 3 }, { upstream = \"a.b\" }] # file",
+        "strict_models = true                    # file",
         "[listener.\"127.0.0.1:1\"]",
         "require_key = \"always\"                  # default",
         "require_key = \"tcp\"                     # file",

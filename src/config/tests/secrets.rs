@@ -10,7 +10,7 @@ const SECRET: &str = "hunter2";
 
 fn key(house: &House) -> String {
     let config = house.load().unwrap();
-    config.upstream.keys[0]
+    config.upstream().keys[0]
         .authorization
         .to_str()
         .unwrap()
@@ -105,14 +105,14 @@ fn an_upstreams_key_never_lies_where_a_group_can_read_it() {
 #[test]
 fn at_a_start_a_missing_key_is_no_error_and_its_name_is_kept() {
     let config = House::with(FILE).load_for(Start).unwrap();
-    assert_eq!(config.upstream.lacks_key(), Some("my.key"));
+    assert_eq!(config.upstream().lacks_key(), Some("my.key"));
     let two = FILE.replace("\"my.key\"", "\"my.key\", \"other\"");
     let config = House::with(&two).file("keys/other", "o", 0o600);
     let config = config.load_for(Start).unwrap();
-    assert_eq!(config.upstream.missing_keys, ["my.key"]);
+    assert_eq!(config.upstream().missing_keys, ["my.key"]);
     // The one that is there is used.
-    assert_eq!(config.upstream.lacks_key(), None);
-    assert_eq!(config.upstream.keys[0].name, "other");
+    assert_eq!(config.upstream().lacks_key(), None);
+    assert_eq!(config.upstream().keys[0].name, "other");
 }
 
 #[test]

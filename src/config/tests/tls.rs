@@ -24,7 +24,7 @@ fn files_are_found_beside_the_configuration() {
         .file("k.pem", &key, 0o640)
         .load()
         .unwrap();
-    let tls = &config.upstream.tls;
+    let tls = &config.upstream().tls;
     assert_eq!(tls.extra_roots.len(), 2);
     assert!(tls.without_platform_roots);
     assert_eq!(tls.identity.as_ref().unwrap().chain.len(), 1);

@@ -27,14 +27,14 @@ mod tests;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use slog::{Level, Logger, warn};
 
 use self::journal::Journal;
-use self::queue::{Bounds, Message, Queue};
+use self::queue::{Bounds, Counts, Message, Queue};
 use self::records::Records;
 use self::stream::Stream;
 #[cfg(test)]
@@ -82,6 +82,17 @@ pub struct Logs {
     queue: Queue,
     form: Form,
     writer: Option<Thread>,
+}
+
+/// How many records were lost, now and later.
+#[derive(Debug, Default)]
+pub struct DropCount(Arc<Counts>);
+
+impl DropCount {
+    /// Records lost so far.
+    pub fn get(&self) -> u64 {
+        self.0.dropped()
+    }
 }
 
 impl Logs {
@@ -150,6 +161,11 @@ impl Logs {
     /// Records lost so far: no room, or a write that failed.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// The count of lost records, for whoever wants to look at it later.
+    pub fn drop_count(&self) -> DropCount {
+        DropCount(self.queue.counts())
     }
 
     /// The form that records have here.

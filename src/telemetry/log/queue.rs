@@ -47,7 +47,7 @@ pub(super) struct Queue {
 }
 
 /// What both ends know. All of it relaxed: nothing else is ordered by it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counts {
     level: AtomicUsize,
     waiting: AtomicUsize,

@@ -41,7 +41,8 @@ fn facts(item: &Item) -> Vec<String> {
 pub(super) fn known() -> Vec<Key> {
     let wrong = format!(
         "nonsense = 1\n[server]\nnonsense = 1\n[log]\nnonsense = 1\n{UPSTREAM}nonsense = 1\n\
-         [upstream.NAME.tls]\nnonsense = 1\n[client.NAME]\nnonsense = 1\n\
+         [upstream.NAME.tls]\nnonsense = 1\n[model.NAME]\nnonsense = 1\n\
+         [[model.NAME.upstreams]]\nnonsense = 1\n[client.NAME]\nnonsense = 1\n\
          [listener.NAME]\nnonsense = 1\n"
     );
     let mut known = Vec::new();

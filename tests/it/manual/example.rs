@@ -58,24 +58,27 @@ fn the_example_is_right_with_every_setting_in_use() {
     let used = printed(&mut daemon);
 
     let named = |(table, key): (String, String)| {
-        let own = [".main", ".litellm", ".upstreamd"];
+        let own = [".main", ".litellm", ".upstreamd", ".gpt-5", ".fast"];
         let table = own
             .iter()
             .fold(table, |table, name| table.replace(name, ".NAME"));
         (table, key)
     };
-    let tables = ["fields", "tls"].map(String::from);
+    let tables = ["fields", "tls", "set"].map(String::from);
     // Other words for what is there.
     let aliases = ["uid", "gid"].map(String::from);
     let is_setting = |(table, key): &(String, String)| {
-        table != "file" && !tables.contains(key) && !aliases.contains(key)
+        table != "file"
+            && !table.ends_with(".upstreams")
+            && !tables.contains(key)
+            && !aliases.contains(key)
     };
     // The flag that tests are started with stands above the file.
     let of_file = used
         .iter()
         .filter(|(_, (_, origin))| origin == "file" || origin == "--log-format");
     let shown = of_file.map(|(key, _)| named(key.clone()));
-    let shown = shown.filter(|(table, _)| !table.ends_with(".fields"));
+    let shown = shown.filter(|(table, key)| !table.ends_with(".fields") && !tables.contains(key));
     assert_same(
         "keys of the example",
         shown,

@@ -9,6 +9,7 @@ mod events;
 mod example;
 mod faults;
 mod journal;
+mod metrics;
 mod page;
 mod promises;
 mod rendered;

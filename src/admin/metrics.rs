@@ -1,0 +1,124 @@
+//! `GET /metrics`: what the workers have counted, and what the daemon knows of itself.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::endpoints::{json, refuse};
+use super::told::{Ask, Told};
+use crate::proxy::AnswerBody;
+use crate::telemetry::metrics::{CONTENT_TYPE, Exposition, Kind};
+
+pub(super) async fn metrics(asks: &mpsc::Sender<Ask>) -> Response<AnswerBody> {
+    let (ask, told) = oneshot::channel();
+    let told = match asks.send(ask).await {
+        Ok(()) => told.await.ok(),
+        Err(_) => None,
+    };
+    let Some(told) = told else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "it is stopping");
+    };
+    let mut text = Exposition::default();
+    told.metrics.write(&mut text);
+    of_workers(&mut text, &told);
+    of_the_daemon(&mut text, &told);
+    let mut answer = json(StatusCode::OK, text.finish());
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    answer
+}
+
+fn of_workers(text: &mut Exposition, told: &Told) {
+    let gauges = [
+        (
+            "upstreamd_requests_running",
+            "Requests that run now.",
+            told.requests,
+        ),
+        (
+            "upstreamd_connections_open",
+            "Connections of clients that are open now.",
+            told.connections,
+        ),
+        (
+            "upstreamd_upstream_connections_idle",
+            "HTTP/1.1 connections to upstreams that wait for a request.",
+            told.idle,
+        ),
+        ("upstreamd_workers", "Threads that serve.", told.workers),
+        (
+            "upstreamd_workers_silent",
+            "Workers that did not report in time; their last report counts.",
+            told.silent,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        gauge(text, name, help, value);
+    }
+}
+
+fn of_the_daemon(text: &mut Exposition, told: &Told) {
+    let reloads = told.reloads;
+    text.family(
+        "upstreamd_reloads",
+        Kind::Counter,
+        "Reloads, by what came of them.",
+    );
+    for (outcome, count) in [("success", reloads.succeeded), ("failure", reloads.failed)] {
+        text.sample("upstreamd_reloads_total", &[("outcome", outcome)], count);
+    }
+    gauge(
+        text,
+        "upstreamd_config_last_reload_successful",
+        "1: the last reload, if any, succeeded.",
+        u8::from(reloads.last_succeeded),
+    );
+    gauge(
+        text,
+        "upstreamd_config_last_success_timestamp_seconds",
+        "When the configuration in use was taken up.",
+        seconds(reloads.since),
+    );
+    gauge(
+        text,
+        "upstreamd_config_generation",
+        "Configurations that were taken up, the first one included.",
+        reloads.succeeded + 1,
+    );
+    gauge(
+        text,
+        "upstreamd_configured",
+        "0: a key is missing, so that requests are answered with not_configured.",
+        u8::from(told.is_configured),
+    );
+    text.family(
+        "upstreamd_log_records_dropped",
+        Kind::Counter,
+        "Log records that were lost.",
+    );
+    text.sample("upstreamd_log_records_dropped_total", &[], told.dropped);
+    gauge(
+        text,
+        "process_start_time_seconds",
+        "When the daemon started.",
+        seconds(told.started),
+    );
+    text.family("upstreamd_build", Kind::Info, "What runs.");
+    let version = env!("CARGO_PKG_VERSION");
+    text.sample("upstreamd_build_info", &[("version", version)], 1);
+}
+
+fn gauge(text: &mut Exposition, name: &str, help: &str, value: impl std::fmt::Display) {
+    text.family(name, Kind::Gauge, help);
+    text.sample(name, &[], value);
+}
+
+/// Since 1970, to the millisecond.
+fn seconds(at: SystemTime) -> f64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as f64 / 1e3
+}

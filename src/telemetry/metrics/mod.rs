@@ -1,0 +1,246 @@
+//! What requests add up to, for a monitoring system.
+//!
+//! Each worker counts the requests that end on it in a [`Metrics`] of its own,
+//! so that nothing is shared on a request's way; who wants to see the whole
+//! [`merge`](Metrics::merge)s copies of them and [`write`](Metrics::write)s the
+//! text. Every set of labels is bounded, whatever clients send.
+//!
+//! Names are those of OpenTelemetry's conventions for generative AI where there
+//! are any, in the spelling that Prometheus gives them.
+
+mod exposition;
+mod histogram;
+mod labels;
+mod tokens;
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use self::histogram::Histogram;
+use self::labels::{Names, Outcome, Route};
+use self::tokens::Tokens;
+use super::event::RequestEvent;
+
+pub use self::exposition::{CONTENT_TYPE, Exposition, Kind};
+
+/// Series of [`Outcome`]s that a worker keeps at most; what comes later is
+/// counted under `other`.
+const MOST_OUTCOMES: usize = 2000;
+
+/// Seconds; `gen_ai.server.request.duration` of OpenTelemetry's conventions.
+const DURATIONS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+/// Seconds; `gen_ai.server.time_to_first_token`, likewise.
+const FIRST_TOKENS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Seconds; `gen_ai.server.time_per_output_token`, likewise.
+const OUTPUT_TOKENS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+];
+
+/// The requests that have ended.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    outcomes: HashMap<Outcome, u64>,
+    routes: HashMap<Route, OfRoute>,
+    models: Names,
+    /// Times that a request was sent again.
+    retries: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// What is known of the requests of one model at one upstream.
+#[derive(Debug, Clone)]
+struct OfRoute {
+    duration: Histogram,
+    first_token: Histogram,
+    output_token: Histogram,
+    tokens: Tokens,
+}
+
+impl Metrics {
+    /// Counts a request that has ended.
+    pub fn observe(&mut self, event: &RequestEvent) {
+        if event.is_probe {
+            return;
+        }
+        let succeeded = event.status.is_some_and(|status| status < 400);
+        let model = event.model.as_deref().unwrap_or_default();
+        let model = self.models.known(model, succeeded);
+        let outcome = labels::OutcomeRef {
+            client: event.client.as_deref().unwrap_or_default(),
+            model,
+            upstream: event.upstream.as_deref().unwrap_or_default(),
+            status: event.status.unwrap_or_default(),
+            error: event.error_code.unwrap_or_default(),
+        };
+        let is_full = self.outcomes.len() >= MOST_OUTCOMES;
+        if let Some(count) = self.outcomes.get_mut(&outcome) {
+            *count += 1;
+        } else {
+            let outcome = if is_full {
+                outcome.without_names()
+            } else {
+                outcome
+            };
+            *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
+        }
+        self.bytes_in += event.bytes_in;
+        self.bytes_out += event.bytes_out;
+        self.retries += u64::from(event.attempts.saturating_sub(1));
+        let Some(upstream) = event.upstream.as_deref().filter(|_| event.status.is_some()) else {
+            return;
+        };
+        let route = labels::RouteRef { model, upstream };
+        match self.routes.get_mut(&route) {
+            Some(known) => known.observe(event),
+            None => self
+                .routes
+                .entry(route.to_owned())
+                .or_default()
+                .observe(event),
+        }
+    }
+
+    /// Adds what another worker has counted.
+    pub fn merge(&mut self, other: &Metrics) {
+        for (outcome, count) in &other.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += count;
+        }
+        for (route, more) in &other.routes {
+            self.routes.entry(route.clone()).or_default().add(more);
+        }
+        self.retries += other.retries;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+    }
+
+    /// Writes every family of them.
+    pub fn write(&self, text: &mut Exposition) {
+        self.write_outcomes(text);
+        self.write_routes(text);
+        text.family(
+            "upstreamd_retries",
+            Kind::Counter,
+            "Times a request was sent to an upstream again.",
+        );
+        text.sample("upstreamd_retries_total", &[], self.retries);
+        text.family(
+            "upstreamd_received_bytes",
+            Kind::Counter,
+            "Bytes of request bodies.",
+        );
+        text.sample("upstreamd_received_bytes_total", &[], self.bytes_in);
+        text.family(
+            "upstreamd_sent_bytes",
+            Kind::Counter,
+            "Bytes of answer bodies that clients took.",
+        );
+        text.sample("upstreamd_sent_bytes_total", &[], self.bytes_out);
+    }
+
+    fn write_outcomes(&self, text: &mut Exposition) {
+        let name = "upstreamd_requests";
+        text.family(
+            name,
+            Kind::Counter,
+            "Requests that have ended; status is 0 where no answer was begun.",
+        );
+        let mut outcomes: Vec<_> = self.outcomes.iter().collect();
+        outcomes.sort();
+        for (outcome, count) in outcomes {
+            let status = outcome.status.to_string();
+            let labels = [
+                ("client", &*outcome.client),
+                ("model", &*outcome.model),
+                ("upstream", &*outcome.upstream),
+                ("status", &status),
+                ("error", outcome.error),
+            ];
+            text.sample("upstreamd_requests_total", &labels, count);
+        }
+    }
+
+    fn write_routes(&self, text: &mut Exposition) {
+        let mut routes: Vec<_> = self.routes.iter().collect();
+        routes.sort_by_key(|(route, _)| *route);
+        let families: [(&str, &str, fn(&OfRoute) -> &Histogram); 3] = [
+            (
+                "gen_ai_server_request_duration_seconds",
+                "From a request's first byte to its answer's last.",
+                |of| &of.duration,
+            ),
+            (
+                "gen_ai_server_time_to_first_token_seconds",
+                "From a request's first byte to its answer's first.",
+                |of| &of.first_token,
+            ),
+            (
+                "gen_ai_server_time_per_output_token_seconds",
+                "Of a streamed answer, after its first byte, for each token of output.",
+                |of| &of.output_token,
+            ),
+        ];
+        for (name, help, histogram) in families {
+            text.family(name, Kind::Histogram, help);
+            for (route, of) in &routes {
+                text.histogram(name, &route.labels(), histogram(of));
+            }
+        }
+        tokens::write(
+            text,
+            &routes
+                .iter()
+                .map(|(route, of)| (*route, &of.tokens))
+                .collect::<Vec<_>>(),
+        );
+    }
+}
+
+impl Default for OfRoute {
+    fn default() -> Self {
+        OfRoute {
+            duration: Histogram::new(DURATIONS),
+            first_token: Histogram::new(FIRST_TOKENS),
+            output_token: Histogram::new(OUTPUT_TOKENS),
+            tokens: Tokens::default(),
+        }
+    }
+}
+
+impl OfRoute {
+    fn observe(&mut self, event: &RequestEvent) {
+        self.duration.observe(event.duration.as_secs_f64());
+        if let Some(ttfb) = event.ttfb {
+            self.first_token.observe(ttfb.as_secs_f64());
+        }
+        if let Some(each) = per_output_token(event) {
+            self.output_token.observe(each.as_secs_f64());
+        }
+        if let Some(usage) = &event.usage {
+            self.tokens.observe(usage);
+        }
+    }
+
+    fn add(&mut self, other: &OfRoute) {
+        self.duration.add(&other.duration);
+        self.first_token.add(&other.first_token);
+        self.output_token.add(&other.output_token);
+        self.tokens.add(&other.tokens);
+    }
+}
+
+/// What a stream took for each token after its first one.
+fn per_output_token(event: &RequestEvent) -> Option<Duration> {
+    let tokens = event.usage?.completion_tokens?.checked_sub(1)?;
+    let streamed = event.streaming == Some(true) && !event.truncated && !event.client_aborted;
+    let rest = event.duration.checked_sub(event.ttfb?)?;
+    (streamed && tokens > 0).then(|| rest.div_f64(tokens as f64))
+}
+
+#[cfg(test)]
+mod tests;
