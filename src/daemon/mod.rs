@@ -48,6 +48,8 @@ use crate::telemetry::log::{Form, Logs};
 
 /// Reloads that may be asked for while one runs; further ones wait to ask.
 const MOST_RELOADS: usize = 16;
+/// Threads that read for reloads: one, and some that a dead disk may hold.
+const MOST_READERS: usize = 4;
 
 /// Questions how the daemon is that may wait for their answer; the admin socket
 /// has no more connections.
@@ -101,7 +103,7 @@ fn start(
         Snapshot::new(config).map_err(|error| Failed::new(ExitCode::Configuration, error))?;
     let runtime = runtime::Builder::new_current_thread()
         .thread_name("reload")
-        .max_blocking_threads(1)
+        .max_blocking_threads(MOST_READERS)
         .enable_io()
         .enable_time()
         .build()

@@ -4,10 +4,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slog::{Logger, error, info, warn};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::facts::Facts;
 use super::leaving::{First, first};
@@ -21,6 +23,11 @@ use crate::config::{self, Environment, Occasion, Overrides};
 use crate::inbound::{Order, WorkerHandle};
 use crate::proxy::Snapshot;
 use crate::telemetry::log::Logs;
+
+/// How long reading may take: a service manager that waits for READY takes the
+/// daemon for reloading as long as it does, whatever else it is told. Twice that
+/// is still less than whoever asks waits (25 s).
+const LOAD_TIME: Duration = Duration::from_secs(10);
 
 /// Where the configuration comes from, beside its file, and what it has to fit.
 pub(super) struct Sources {
@@ -79,11 +86,7 @@ impl Reload<'_> {
     /// Reads file, credentials and certificates again. If anything is wrong
     /// with them nothing changes; requests that run keep what they started with.
     async fn once(&self) -> Reloaded {
-        let sources = Arc::clone(&self.sources);
-        // On a thread beside: this one accepts, and files can be slow.
-        let loaded = spawn_blocking(move || load(&sources)).await;
-        let bug = |_| Err(vec!["a bug in upstreamd; please report it".to_owned()]);
-        match loaded.unwrap_or_else(bug) {
+        match self.load().await {
             Ok(snapshot) => Ok(self.swap(snapshot)),
             Err(errors) => {
                 for each in &errors {
@@ -91,6 +94,24 @@ impl Reload<'_> {
                         "event" => "reload_failed", "errors" => errors.len());
                 }
                 Err(errors)
+            }
+        }
+    }
+
+    /// On a thread beside, for this one accepts, and files can be slow.
+    async fn load(&self) -> Result<Snapshot, Vec<String>> {
+        let sources = Arc::clone(&self.sources);
+        let mut loading = spawn_blocking(move || load(&sources));
+        match timeout(LOAD_TIME, &mut loading).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Err(vec!["a bug in upstreamd; please report it".to_owned()]),
+            Err(_) => {
+                // What has begun to read goes on, and nobody hears of it.
+                loading.abort();
+                let seconds = LOAD_TIME.as_secs();
+                Err(vec![format!(
+                    "the files could not be read within {seconds} s; look at the disk or network that they are on"
+                )])
             }
         }
     }

@@ -90,7 +90,7 @@ class Container:
             *("setpriv", "--no-new-privs", "--clear-groups", "--inh-caps=-all"),
             *("env", "-i", *self.config["Env"]),
             # By its path: the PATH is the image's by now.
-            *("/usr/bin/unshare", "--pid", "--fork", "--root", self.root, "--wd=/"),
+            *("/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--root", self.root, "--wd=/"),
             *(f"--setgid={group}", f"--setuid={user}", "--", *command),
         ]
         read_only = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
@@ -100,9 +100,7 @@ class Container:
         )
 
     def pid(self):
-        """Of upstreamd, outside; 0 if it does not run."""
-        if self.process.poll() is not None:
-            return 0
+        """Of upstreamd, outside."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         running = children and Path(f"/proc/{children[0]}/comm").read_text().strip() == "upstreamd"
         return int(children[0]) if running else 0
@@ -141,9 +139,10 @@ def container(image, network, upstream, resolver, tmp_path):
     wait_until(lambda: container.pid() or container.process.poll() is not None, "the daemon")
     assert container.process.poll() is None, container.process.communicate()[0]
     yield container
-    if pid := container.pid():
+    # Itself, for what started it is no longer allowed to end it with it.
+    if container.process.poll() is None and (pid := container.pid()):
         os.kill(pid, 9)
-    container.process.communicate(timeout=PATIENCE)
+    container.process.wait(timeout=PATIENCE)
 
 
 def test_the_image_has_no_shell_and_no_library(image):

@@ -22,11 +22,6 @@ def record(service, *matches, **how):
     return found
 
 
-def some_record(service, *matches):
-    """The last one. From 257 on `systemctl reload` has the file read twice: SIGHUP and ExecReload=."""
-    return wait_until(lambda: service.records(*matches), f"a record {matches}")[-1]
-
-
 def own_fields(record):
     return {name for name in record if name.startswith("UPSTREAMD_")}
 
@@ -96,7 +91,7 @@ def test_priorities_mean_what_the_levels_mean(service):
     for event, priority in [
         ("request_received", "7"), ("request_completed", "6"), ("restart_needed", "4"), ("reload_failed", "3"),
     ]:
-        assert some_record(service, f"UPSTREAMD_EVENT={event}")["PRIORITY"] == priority, event
+        assert record(service, f"UPSTREAMD_EVENT={event}")["PRIORITY"] == priority, event
     # What journalctl -p shows is what wants attention.
     assert {found["UPSTREAMD_EVENT"] for found in service.records("-p", "warning", "_COMM=upstreamd")} == {"restart_needed", "reload_failed"}
 
@@ -108,7 +103,7 @@ def test_the_catalog_explains_every_record(service):
     service.systemctl("start", "upstreamd.service")
     service.configure("nonsense\n")
     assert service.box.run("systemctl", "reload", "upstreamd.service").returncode != 0
-    some_record(service, "UPSTREAMD_EVENT=reload_failed")
+    record(service, "UPSTREAMD_EVENT=reload_failed")
     shown = explained(service)
     assert "Subject: upstreamd 0." in shown and "serves requests" in shown
     assert "It listens at 127.0.0.1:4000 unix:/run/upstreamd/upstreamd.sock." in shown
@@ -121,7 +116,7 @@ def test_the_commands_of_the_manual_find_records(service):
     assert service.answer(key="sk-wrong")[0] == 401
     service.configure("nonsense\n")
     service.box.run("systemctl", "reload", "upstreamd.service")
-    some_record(service, "UPSTREAMD_EVENT=reload_failed")
+    record(service, "UPSTREAMD_EVENT=reload_failed")
     request_id = record(service, "UPSTREAMD_MODEL=gpt-5")["UPSTREAMD_REQUEST_ID"]
     pages = [(ROOT / "man" / page).read_text() for page in ("upstreamd.8", "upstreamd-events.7")]
     commands = re.findall(r"^(?:\.Dl )?(journalctl .*)$", "\n".join(pages), re.MULTILINE)

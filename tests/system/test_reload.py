@@ -2,6 +2,8 @@
 
 import pytest
 
+from boxes import wait_until
+
 
 @pytest.fixture
 def running(service):
@@ -56,7 +58,6 @@ def test_a_bad_file_fails_the_reload_and_the_service_runs_on(running):
 
 
 def test_no_bad_file_is_ever_taken_for_a_good_one(running):
-    # Also where systemd sends a signal beside: two reloads, in whatever order.
     for _ in range(15):
         running.configure(running.config() + TYPO)
         assert reload_fails(running)
@@ -64,6 +65,26 @@ def test_no_bad_file_is_ever_taken_for_a_good_one(running):
         running.systemctl("reload", "upstreamd.service")
         assert running.show("StatusText").startswith("serving")
         assert "failed" not in running.show("StatusText")
+
+
+def test_a_reload_is_one_reload(running):
+    running.systemctl("reload", "upstreamd.service")
+    reloaded = lambda: running.box.journal("-u", "upstreamd.service", "--since", running.since, "-q", "UPSTREAMD_EVENT=reloaded")
+    wait_until(reloaded, "the record")
+    running.systemctl("stop", "upstreamd.service")
+    assert len(reloaded().splitlines()) == 1
+
+
+def test_where_systemd_sends_a_signal_beside_a_bad_file_is_not_taken_for_a_good_one(running):
+    if running.box.systemd < 254:
+        pytest.skip("ReloadSignal= came with systemd 253")
+    # As an operator may have it: SIGHUP, and ExecReload= after that.
+    running.drop_in("upstreamd.service", "[Service]\nReloadSignal=SIGHUP\n")
+    for _ in range(15):
+        running.configure(running.config() + TYPO)
+        assert reload_fails(running)
+        running.configure(running.config())
+        running.systemctl("reload", "upstreamd.service")
 
 
 def test_reloads_that_are_asked_for_at_once_all_have_their_outcome(running):
