@@ -8,8 +8,9 @@ from boxes import UPSTREAM_KEY, answer_of, wait_until
 def test_an_installation_opens_the_port_and_starts_nothing_else(machine, debs):
     machine.install(debs[0])
     assert machine.service.state() == "inactive"
-    assert "upstreamd.socket" in machine.active()
-    assert machine.box.run("systemctl", "is-enabled", "upstreamd.socket").stdout.strip() == "enabled"
+    assert machine.active() == {"upstreamd.socket", "upstreamd-admin.socket", "upstreamd-upgrade.path"}
+    for unit in machine.active():
+        assert machine.box.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
 
 
 def test_right_after_the_installation_a_request_is_told_what_to_do(machine, debs):
@@ -45,6 +46,16 @@ def test_a_reload_works(machine, debs):
     assert machine.service.is_served()
     machine.service.systemctl("reload", "upstreamd.service")
     assert machine.service.is_served()
+
+
+def test_the_journal_can_explain_the_records_until_the_package_goes(machine, debs):
+    def explained():
+        return "upstreamd" in machine.box.sh("journalctl --no-pager --list-catalog")
+
+    machine.install(debs[0])
+    assert explained()
+    machine.apt("remove", "upstreamd")
+    assert not explained()
 
 
 def test_the_files_are_those_of_the_package(machine, debs):
