@@ -4,7 +4,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## the release binary, in target/release
@@ -13,6 +13,10 @@ build: ## the release binary, in target/release
 .PHONY: packages
 packages: ## the .deb and the .rpm, in target/packages
 	@packaging/build
+
+.PHONY: container
+container: ## a container image from scratch, in target/packages
+	@packaging/container/build
 
 .PHONY: demo
 demo: ## the main job on a loopback upstream with real TLS; no network, no key

@@ -70,7 +70,15 @@ impl Notify {
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
-        if let Err(error) = notify(states) {
+        // A signal can come while the manager's queue is full; what is not sent
+        // again then would never be told.
+        let told = loop {
+            match notify(states) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                told => break told,
+            }
+        };
+        if let Err(error) = told {
             warn!(self.log, "the service manager cannot be told"; "event" => "notify_failed", "error" => %error);
         }
     }

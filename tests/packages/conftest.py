@@ -1,16 +1,14 @@
 """Packages of the debug build in two versions, and a box of each Debian for them."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from boxes import ROOT, SUITES, Service, booted
+from boxes import BUILT, ROOT, SUITES, Service, booted
 from machine import Machine
 
-BUILT = Path(os.environ["UPSTREAMD_BUILT"])
 PACKAGES = BUILT.parent / "packages"
 
 VERSIONS = ["0.1.0+1", "0.1.0+2"]

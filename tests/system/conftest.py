@@ -19,13 +19,9 @@ install -m 644 sysusers.d/* /usr/lib/sysusers.d/
 install -m 644 tmpfiles.d/* /usr/lib/tmpfiles.d/
 install -m 644 upstreamd.catalog /usr/lib/systemd/catalog/
 journalctl --update-catalog
-for drop_in in upstreamd.service.d/*-systemd-*.conf; do
-    since=${drop_in##*-}
-    [ "$3" -lt "${since%.conf}" ] || install -D -m 644 "$drop_in" "$units/$drop_in"
-done
-# The cover has the drop-ins of the main instance.
-ln -s upstreamd.service.d $units/upstreamd@.service.d
-ln -s /etc/systemd/system/upstreamd.service.d $units/upstreamd@cover.service.d
+# Drop-ins are linked by the generator.
+install -D -m 644 -t /usr/lib/upstreamd/upstreamd.service.d upstreamd.service.d/*
+install -D -m 755 -t /usr/lib/systemd/system-generators upstreamd-generator
 systemd-sysusers upstreamd.conf
 systemd-tmpfiles --create upstreamd.conf
 systemctl daemon-reload
@@ -41,7 +37,7 @@ useradd --no-create-home --groups upstreamd,ci builder
 def with_upstreamd(suite):
     """A booted Debian that has it."""
     with booted(suite, ROOT, BUILT) as box:
-        box.sh(INSTALL, BUILT, ROOT, str(box.systemd))
+        box.sh(INSTALL, BUILT, ROOT)
         yield box
 
 

@@ -1,13 +1,11 @@
 """upstreamd-upgrade.service: another version in place of the running one, and nobody notices."""
 
 import json
-import time
 
 import pytest
 
 from boxes import BUILT, SUITES, UPSTREAM_KEY, Service, answer_of, wait_until
 from conftest import loopback_upstream, with_upstreamd
-from load import ALONE, failures, load, side_by_side, slowest_connect
 
 MAIN, COVER, UPGRADE = "upstreamd.service", "upstreamd@cover.service", "upstreamd-upgrade.service"
 REQUEST = "/run/upstreamd-upgrade"
@@ -146,6 +144,16 @@ def test_a_stream_may_last_longer_than_drain_timeout(running):
     # One on the cover as well.
     other = streaming(running)
     assert is_whole(stream) and is_whole(other)
+    wait_until(lambda: is_over(running), "the end of the upgrade")
+
+
+def test_what_a_drop_in_sets_for_the_service_holds_for_its_cover(running):
+    running.drop_in(MAIN, "[Service]\nEnvironment=SET_BY=drop-in\n")
+    stream = in_the_middle(running)
+    environment = running.box.sh('cat "/proc/$1/environ"', running.show("MainPID", COVER))
+    assert "SET_BY=drop-in" in environment.split("\0")
+    assert running.show("Type", COVER) == running.show("Type", MAIN)
+    assert is_whole(stream)
     wait_until(lambda: is_over(running), "the end of the upgrade")
 
 
@@ -358,39 +366,3 @@ def test_an_upgrade_that_was_killed_is_finished_by_itself(running):
     assert is_whole(stream)
     wait_until(lambda: running.show("ActiveState", COVER) == "inactive", "the end of the cover")
     assert version(running) == "new" and running.is_served()
-
-
-@pytest.fixture
-def leisurely(running):
-    """Before an upstream whose streams have a word each half second."""
-    command = [BUILT / "examples" / "loopback-upstream", "500"]
-    with running.box.start(*command, **ALONE) as process:
-        upstream = json.loads(process.stdout.readline())
-        running.box.sh('install -m 644 "$1" /etc/upstreamd/ca.pem', upstream["ca_file"])
-        # A machine that is busy with other things takes its time for a handshake.
-        config = running.config().replace('connect_timeout = "2s"', 'connect_timeout = "1m"')
-        running.configure(config.replace(running.upstream["base_url"], upstream["base_url"]))
-        running.systemctl("restart", MAIN)
-        yield running
-        process.stdin.close()
-
-
-def test_ten_upgrades_under_load_are_noticed_by_nobody(leisurely, capsys):
-    laps = {}
-    # Streams of three seconds.
-    with load(leisurely.box, streams=1000, words=4, ramp=3, requests=200, kept=20) as clients:
-        time.sleep(3)
-        laps["nothing, 3 s"] = clients.lap()
-        for number in range(10):
-            other = ("new", "old")[number % 2]
-            install(leisurely, other)
-            upgrade(leisurely)
-            assert (version(leisurely), leisurely.show("ActiveState", COVER)) == (other, "inactive")
-        laps["10 upgrades"] = clients.lap()
-        leisurely.systemctl("restart", MAIN)
-        laps["1 restart"] = clients.end()
-    with capsys.disabled():
-        print("\n" + side_by_side(f"Clients, systemd {leisurely.box.systemd}", laps))
-    covered = laps["10 upgrades"]
-    assert not failures(covered)
-    assert slowest_connect(covered) < 100

@@ -168,7 +168,7 @@ impl Metrics {
     fn write_routes(&self, text: &mut Exposition) {
         let mut routes: Vec<_> = self.routes.iter().collect();
         routes.sort_by_key(|(route, _)| *route);
-        let families: [(&str, &str, fn(&OfRoute) -> &Histogram); 3] = [
+        let families: [(&str, &str, Part); 3] = [
             (
                 "gen_ai_server_request_duration_seconds",
                 "From a request's first byte to its answer's last.",
@@ -200,6 +200,9 @@ impl Metrics {
         );
     }
 }
+
+/// One of its histograms.
+type Part = fn(&OfRoute) -> &Histogram;
 
 impl Default for OfRoute {
     fn default() -> Self {
