@@ -140,3 +140,11 @@ def test_a_stream_runs_on_over_reloads(running):
         running.systemctl("reload", "upstreamd.service")
     out, _ = stream.communicate()
     assert "data: [DONE]" in out and out.endswith("200")
+
+
+def test_a_cover_is_reloaded_too_if_somebody_wants_it(running):
+    cover = "upstreamd@cover.service"
+    running.systemctl("start", cover)
+    running.systemctl("reload", cover)
+    assert (running.state(), running.show("ActiveState", cover)) == ("active", "active")
+    wait_until(lambda: "reloaded" in running.box.journal("-u", cover, "--since", running.since), "the record")
