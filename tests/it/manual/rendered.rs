@@ -26,6 +26,23 @@ fn mandoc_finds_nothing_wrong_with_the_pages() {
 }
 
 #[test]
+fn no_section_stands_in_a_page_twice() {
+    for path in paths() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut titles: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(".Sh "))
+            .collect();
+        titles.sort_unstable();
+        let twice: Vec<_> = titles
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .collect();
+        assert!(twice.is_empty(), "{}: {twice:?}", path.display());
+    }
+}
+
+#[test]
 fn the_jq_programs_of_the_examples_run() {
     let event = serde_json::json!({
         "level": "warning", "request_id": "ID", "error_code": "x", "ttfb_s": 0.1,
