@@ -35,9 +35,14 @@ check: ## the quick part of it: format, lints, unit and integration tests
 	@tests/install
 	@tests/run format clippy tests
 
+.PHONY: coverage
+coverage: ## lines that tests reach; fails below 95 %
+	@tests/coverage
+
 .PHONY: bench
-bench: ## against HAProxy and nginx: time, latency and memory (bench/README.md)
+bench: ## against HAProxy and nginx, and with all features: time, latency, memory (bench/README.md)
 	@bench/run
+	@bench/run --cost
 
 .PHONY: clean
 clean: ## what all of these left behind

@@ -246,8 +246,44 @@ http {{
     return Proxy("nginx", "access.log", lambda: version("nginx", "-v"), command)
 
 
-def upstreamd(binary):
+# All that upstreamd can know of what it carries, where a plain request needs
+# none of it: limits far off, a model that is called the same, nothing to retry.
+EVERYTHING = """
+[client.bench]
+key = "client.bench"
+models = ["gpt-*"]
+endpoints = ["/chat/completions"]
+requests_per_minute = 1000000000
+tokens_per_minute = 1000000000
+max_running = 100000
+
+[model."gpt-4*"]
+upstream = "bench"
+drop = ["reasoning"]
+
+[model."gpt-5"]
+upstream = ["bench", "spare"]
+
+[retry]
+attempts = 3
+
+[upstream.spare]
+base_url = "https://localhost:{port}/v2"
+keys = ["bench"]
+
+[upstream.spare.tls]
+ca_file = "{ca}"
+platform_roots = false
+"""
+CLIENT_KEY = "sk-client"  # messages.rs: CLIENT_AUTHORIZATION
+
+
+def upstreamd(binary, name="upstreamd", everything=False):
     def command(place):
+        keys, more, further = '["bench"]', "", ""
+        if everything:
+            keys, more = '["bench", "other"]', "max_running = 100000\ninclude_usage = true"
+            further = EVERYTHING.format(port=place.upstream_port, ca=place.ca)
         configuration = place.file(
             "upstreamd.toml",
             f"""\
@@ -256,25 +292,24 @@ listen = ["127.0.0.1:{place.port}"]
 workers = {WORKERS}
 max_connections = {place.connections}
 drain_timeout = "1s"
+{'default_upstream = "bench"' if everything else ""}
 
 [upstream.bench]
 base_url = "https://localhost:{place.upstream_port}/v1"
-keys = ["bench"]
+keys = {keys}
+{more}
 
 [upstream.bench.tls]
 ca_file = "{place.ca}"
 platform_roots = false
-""",
+{further}""",
         )
         return [str(binary), "--config", str(configuration), "--log-format", "json"]
 
-    return Proxy(
-        "upstreamd",
-        "stderr",
-        lambda: version(binary, "--version"),
-        command,
-        {"UPSTREAMD_KEY_BENCH": UPSTREAM_KEY},
-    )
+    secrets = {"UPSTREAMD_KEY_BENCH": UPSTREAM_KEY}
+    if everything:
+        secrets |= {"UPSTREAMD_KEY_OTHER": UPSTREAM_KEY, "UPSTREAMD_KEY_CLIENT_BENCH": CLIENT_KEY}
+    return Proxy(name, "stderr", lambda: version(binary, "--version"), command, secrets)
 
 
 def ask(port, request):

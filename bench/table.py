@@ -2,8 +2,6 @@
 
 import statistics
 
-BASE = "haproxy"
-
 # The order of the table, by the beginnings of the figures' names.
 ORDER = ["CPU us per JSON", "JSON", "added", "CPU us per chunk", "chunk", "RSS", "PSS", "start"]
 
@@ -11,18 +9,20 @@ ORDER = ["CPU us per JSON", "JSON", "added", "CPU us per chunk", "chunk", "RSS",
 class Figures:
     """figure -> proxy -> one value a round, in the order they were first added."""
 
-    def __init__(self):
+    def __init__(self, base):
+        self.base = base  # the proxy that ratios are to
         self.rounds = {}
 
     def add(self, figure, proxy, value):
         self.rounds.setdefault(figure, {}).setdefault(proxy, []).append(value)
 
     def table(self, proxies):
-        """Medians with the least and the greatest round, and ratios to HAProxy."""
+        """Medians with the least and the greatest round, and ratios to the base."""
         width = max(map(len, self.rounds)) + 2
         lines = ["".ljust(width) + "".join(name.ljust(30) for name in proxies)]
         for figure, by_proxy in sorted(self.rounds.items(), key=lambda item: place(item[0])):
-            cells = (cell(by_proxy.get(name), by_proxy.get(BASE), name) for name in proxies)
+            base = None if len(by_proxy) == 1 else by_proxy.get(self.base)
+            cells = (cell(by_proxy.get(name), base, name == self.base) for name in proxies)
             lines.append((figure.ljust(width) + "".join(c.ljust(30) for c in cells)).rstrip())
         return "\n".join(lines)
 
@@ -31,11 +31,11 @@ def place(figure):
     return next(number for number, start in enumerate(ORDER) if figure.startswith(start))
 
 
-def cell(values, base, name):
+def cell(values, base, is_base):
     if not values:
         return "-"
     text = f"{number(statistics.median(values)):>7}"
-    if base and name != BASE and statistics.median(base) > 0:
+    if base and not is_base and statistics.median(base) > 0:
         text += f" {ratio(values, base):5.2f}x"
     else:
         text += " " * 7

@@ -33,6 +33,13 @@ useradd --no-create-home --groups upstreamd,ci builder
 """
 
 
+def pytest_collection_modifyitems(items):
+    """With --numprocesses, a process for each Debian."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        item.add_marker(pytest.mark.xdist_group(parameters.get("box", parameters.get("suite", "none"))))
+
+
 @contextmanager
 def with_upstreamd(suite):
     """A booted Debian that has it."""
