@@ -58,6 +58,7 @@ def test_a_restart_of_the_socket_resets_who_waits_in_it(service):
     assert answer_of(stream)[0] == 200
     status, message = answer_of(waiting)
     assert status == 0, message
+    wait_until(lambda: service.show("ActiveState", "upstreamd.socket") == "active", "the socket's start")
     assert service.is_served()
 
 
