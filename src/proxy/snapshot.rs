@@ -27,9 +27,8 @@ struct Door {
     dialer: Arc<Dialer>,
     host: HeaderValue,
     standing: Arc<Standing>,
-    /// Whether it matters to any request how it and its keys are: there is
-    /// something else to choose.
-    is_watched: bool,
+    /// Whether there is a request that can go elsewhere.
+    is_optional: bool,
 }
 
 impl Snapshot {
@@ -41,7 +40,7 @@ impl Snapshot {
         let routes = Routes::new(&config);
         let doors = config.upstreams.iter().enumerate();
         let doors = doors.map(|(place, upstream)| {
-            Door::new(upstream, upstream.keys.len() > 1 || routes.may_leave(place))
+            Door::new(upstream, routes.may_leave(place))
         });
         Ok(Snapshot {
             doors: doors.collect::<Result<_, _>>()?,
@@ -72,14 +71,14 @@ impl Snapshot {
 }
 
 impl Door {
-    fn new(upstream: &Arc<Upstream>, is_watched: bool) -> Result<Self, TlsError> {
+    fn new(upstream: &Arc<Upstream>, is_optional: bool) -> Result<Self, TlsError> {
         let host = HeaderValue::from_str(upstream.base_url.authority.as_str())
             .expect("an authority is visible ASCII");
         Ok(Door {
             dialer: Arc::new(Dialer::new(Arc::clone(upstream))?),
             host,
             standing: Arc::new(Standing::new(upstream)),
-            is_watched,
+            is_optional,
         })
     }
 }
@@ -112,8 +111,8 @@ pub(super) struct Way<'a> {
     pub(super) host: &'a HeaderValue,
     /// How it is, as all workers know it.
     pub(super) standing: &'a Arc<Standing>,
-    /// Whether that matters to anybody.
-    pub(super) is_watched: bool,
+    /// Whether there is a request that can go elsewhere.
+    pub(super) is_optional: bool,
     name: &'a Rc<str>,
 }
 
@@ -151,7 +150,7 @@ impl Engine {
             pool: &lane.pool,
             host: &door.host,
             standing: &door.standing,
-            is_watched: door.is_watched,
+            is_optional: door.is_optional,
             name: &lane.name,
         }
     }
