@@ -214,6 +214,7 @@ impl Errand<'_> {
     fn keep(&mut self, mut sent: Sent, place: &Place<'_>) {
         // It may be kept for long, and nothing runs there meanwhile.
         sent.lease = None;
+        sent.answer.body.gather();
         let key = place.way.key(place.key);
         self.kept = Some(Kept {
             sent,

@@ -115,7 +115,7 @@ impl<'a> Places<'a> {
         let keys = seen.way.upstream.keys.len();
         seen.is_hopeless |= !trouble.may_pass && seen.tried.len() >= keys;
         // A limit of one key's says nothing of the others.
-        if !(trouble.is_the_keys && seen.way.has_other_keys()) {
+        if !(trouble.is_the_keys && minds_keys(seen, self.several)) {
             let now = Moment::now();
             seen.not_before = trouble.retry_after.map(|time| now.after(time));
         }
@@ -152,7 +152,7 @@ impl<'a> Places<'a> {
             return None;
         }
         let standing = seen.way.standing;
-        let keys = match self.minds_keys(seen) {
+        let keys = match minds_keys(seen, self.several) {
             true => standing.keys.first_back(now)?,
             false => Duration::ZERO,
         };
@@ -174,7 +174,7 @@ impl<'a> Places<'a> {
             // Nothing to choose, so that whoever asks twice was there already.
             return self.at(number, None, now);
         }
-        let minds_keys = self.minds_keys(seen);
+        let minds_keys = minds_keys(seen, self.several);
         let is_free = |key: &Key| !minds_keys || key.is_free(now);
         let key = keys.least_loaded(|place, key| wanted(place, key) && is_free(key))?;
         self.at(number, Some(key), now)
@@ -198,11 +198,11 @@ impl<'a> Places<'a> {
             number,
         })
     }
+}
 
-    /// Whether it matters how its keys are: a request that has no other goes with
-    /// the one that there is.
-    fn minds_keys(&self, seen: &Seen<'_>) -> bool {
-        let keys = seen.way.upstream.keys.len();
-        keys > 1 || (keys == 1 && self.several)
-    }
+/// Whether it matters how its keys are: a request that has no other goes with the
+/// one that there is.
+fn minds_keys(seen: &Seen<'_>, several: bool) -> bool {
+    let keys = seen.way.upstream.keys.len();
+    keys > 1 || (keys == 1 && several)
 }

@@ -10,6 +10,7 @@ mod abort;
 mod activation;
 mod admin;
 mod answers;
+mod attempts;
 mod ask;
 mod backpressure;
 mod bad_reload;
