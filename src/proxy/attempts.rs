@@ -2,26 +2,24 @@
 //! upstream, or, with `[retry]`, to the same one again. Only as long as not one
 //! byte of an answer has reached the client.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::backoff::{jittered, unless_draining};
 use super::body::Ready;
 use super::fault::Fault;
 use super::outbound::{Outbound, wants_websocket};
 use super::passing::Sent;
 use super::places::{Place, Places};
-use super::route::{Route, random};
+use super::route::Route;
 use super::verdict::Trouble;
-use super::wire::Wire;
 use crate::config::checked::Retry;
 use crate::telemetry::bounded::Bounded;
-use crate::upstream::{Effort, Request};
+use crate::upstream::{Answer, Effort, Failure, Request, Stream};
 
 /// A request on its way from place to place.
 struct Errand<'a> {
@@ -50,7 +48,7 @@ struct Kept {
 
 /// What came of a try.
 enum Outcome {
-    Answered(Sent),
+    Answered(Box<Sent>),
     Failed(Trouble),
     /// Nothing that another try could help with.
     Hopeless,
@@ -84,7 +82,7 @@ pub(super) async fn run(
     let mut places = Places::new(engine, route);
     while let Some(place) = errand.next(&mut places).await {
         match errand.attempt(&place).await? {
-            Outcome::Answered(sent) => return Ok(sent),
+            Outcome::Answered(sent) => return Ok(*sent),
             Outcome::Failed(trouble) => places.failed(&place, trouble),
             Outcome::Hopeless => break,
         }
@@ -145,7 +143,9 @@ impl Errand<'_> {
             return Ok(Outcome::Hopeless);
         };
         let (head, candidate) = (self.head.clone(), place.candidate);
-        let request = self.outbound.request(head, body, candidate, way, place.key)?;
+        let request = self
+            .outbound
+            .request(head, body, candidate, way, place.key)?;
         let lease = way.begin(place.key);
         self.tries += 1;
         self.effort.connect = None;
@@ -166,12 +166,12 @@ impl Errand<'_> {
         let trouble = Trouble::of_answer(&answer.head, self.retry);
         let sent = Sent {
             answer,
-            tunnel,
+            tunnel: tunnel.map(Box::new),
             upstream: place.candidate.upstream,
             lease: Some(lease),
         };
         Ok(match trouble {
-            None => Outcome::Answered(sent),
+            None => Outcome::Answered(Box::new(sent)),
             Some(trouble) => {
                 self.keep(sent, place);
                 Outcome::Failed(trouble)
@@ -183,13 +183,7 @@ impl Errand<'_> {
         &mut self,
         place: &Place<'_>,
         mut request: Request,
-    ) -> Result<
-        (
-            crate::upstream::Answer,
-            Option<(crate::upstream::Stream, bytes::Bytes)>,
-        ),
-        crate::upstream::Failure,
-    > {
+    ) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
         let pool = place.way.pool;
         if wants_websocket(&self.head) {
             let fields = &mut request.head.headers;
@@ -239,36 +233,5 @@ impl Errand<'_> {
                 Fault::unavailable(&places.why(), back_in.unwrap_or_default())
             }
         }))
-    }
-}
-
-/// Any time up to `longest` (full jitter): whoever failed together comes back apart.
-fn jittered(longest: Duration) -> Duration {
-    let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(random() % nanos.saturating_add(1).max(1))
-}
-
-/// Waits; false if a drain began meanwhile, which has no time for that.
-async fn unless_draining(wire: &Wire, time: Duration) -> bool {
-    let mut timer = pin!(sleep(time));
-    poll_fn(|cx| match wire.is_draining() {
-        true => Poll::Ready(false),
-        false => timer.as_mut().poll(cx).map(|()| true),
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_is_anything_up_to_the_longest() {
-        let longest = Duration::from_millis(100);
-        let waits: Vec<_> = (0..1000).map(|_| jittered(longest)).collect();
-        assert!(waits.iter().all(|wait| *wait <= longest));
-        assert!(waits.iter().any(|wait| *wait < longest / 10));
-        assert!(waits.iter().any(|wait| *wait > longest * 9 / 10));
-        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
     }
 }

@@ -116,7 +116,8 @@ impl Fault {
     /// `back_in`.
     pub(super) fn unavailable(why: &str, back_in: Duration) -> Self {
         let seconds = seconds_up(back_in);
-        let message = format!("No upstream can be asked now: {why}. Send the request again in {seconds} s.");
+        let message =
+            format!("No upstream can be asked now: {why}. Send the request again in {seconds} s.");
         Fault {
             retry_after: Some(back_in),
             ..Fault::new(FaultKind::Unavailable, message)

@@ -11,7 +11,7 @@ use crate::config::checked;
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How often a request was begun at an upstream, where that was more than once.
-pub const X_UPSTREAMD_ATTEMPTS: HeaderName = HeaderName::from_static("x-upstreamd-attempts");
+const X_UPSTREAMD_ATTEMPTS: HeaderName = HeaderName::from_static("x-upstreamd-attempts");
 
 /// Fields that speak of one connection (RFC 9110, section 7.6.1), beside those
 /// that `Connection` names.

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod attempts;
+mod backoff;
 mod body;
 mod catalogue;
 mod edit;
@@ -31,9 +32,7 @@ mod wire;
 
 pub use answer::AnswerBody;
 pub use fault::{Fault, FaultKind, Row};
-pub use fields::{
-    WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_id, say_attempts,
-};
+pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_id, say_attempts};
 pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};

@@ -17,8 +17,8 @@ use crate::upstream::{Answer, Lease, Stream};
 /// An upstream's answer, of which the client has not got one byte.
 pub(super) struct Sent {
     pub(super) answer: Answer,
-    /// The stream, after a switch of protocols.
-    pub(super) tunnel: Option<(Stream, Bytes)>,
+    /// The stream, after a switch of protocols: rare, and large.
+    pub(super) tunnel: Option<Box<(Stream, Bytes)>>,
     /// The place of the upstream that gave it.
     pub(super) upstream: usize,
     /// Its place among what runs there.
@@ -55,7 +55,8 @@ impl Outbound<'_> {
         wire.note(|record| fields::say_attempts(&mut head.headers, record.event.attempts));
         head.version = Version::HTTP_11;
 
-        if let Some((stream, early)) = sent.tunnel {
+        if let Some(tunnel) = sent.tunnel {
+            let (stream, early) = *tunnel;
             head.headers
                 .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             if let Some(protocol) = switched_to {

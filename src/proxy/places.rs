@@ -88,8 +88,9 @@ impl<'a> Places<'a> {
         (0..self.seen.len()).find_map(|number| {
             let seen = &self.seen[number];
             let is_new = !seen.is_hopeless && seen.tried.is_empty();
-            let key = is_new.then(|| seen.way.standing.keys.least_loaded(|_, _| true));
-            self.at(number, key??, now)
+            let keys = &seen.way.standing.keys;
+            let key = keys.least_loaded(|_, _| is_new)?;
+            self.at(number, Some(key), now)
         })
     }
 

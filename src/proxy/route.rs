@@ -54,9 +54,8 @@ pub(super) struct Route<'a> {
 
 impl Routes {
     pub(super) fn new(config: &Config) -> Self {
-        let is_plain = |upstream: usize| {
-            config.retry.is_none() && config.upstreams[upstream].keys.len() <= 1
-        };
+        let is_plain =
+            |upstream: usize| config.retry.is_none() && config.upstreams[upstream].keys.len() <= 1;
         let known = |model: &checked::Model| Known {
             candidates: model
                 .candidates
@@ -124,9 +123,7 @@ impl Routes {
 
 fn has_several_upstreams(candidates: &[Candidate]) -> bool {
     let first = candidates.first().map(|first| first.upstream);
-    candidates
-        .iter()
-        .any(|other| Some(other.upstream) != first)
+    candidates.iter().any(|other| Some(other.upstream) != first)
 }
 
 fn not_found(model: &str) -> Fault {

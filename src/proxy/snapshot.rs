@@ -39,9 +39,7 @@ impl Snapshot {
     pub fn new(config: Config) -> Result<Self, TlsError> {
         let routes = Routes::new(&config);
         let doors = config.upstreams.iter().enumerate();
-        let doors = doors.map(|(place, upstream)| {
-            Door::new(upstream, routes.may_leave(place))
-        });
+        let doors = doors.map(|(place, upstream)| Door::new(upstream, routes.may_leave(place)));
         Ok(Snapshot {
             doors: doors.collect::<Result<_, _>>()?,
             routes,

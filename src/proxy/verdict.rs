@@ -139,7 +139,11 @@ mod tests {
 
     fn of_status(status: u16, statuses: Option<&[u16]>) -> Option<Trouble> {
         let answer = http::Response::builder().status(status);
-        let (head, ()) = answer.header(RETRY_AFTER, "3").body(()).unwrap().into_parts();
+        let (head, ()) = answer
+            .header(RETRY_AFTER, "3")
+            .body(())
+            .unwrap()
+            .into_parts();
         Trouble::of_answer(&head, statuses.map(retry).as_ref())
     }
 

@@ -61,7 +61,7 @@ impl AnswerBody {
         match &self.0 {
             Carrier::Http1(body) => body.size_hint(),
             Carrier::Http2(body) => body.size_hint(),
-            Carrier::Gathered(body) => body.hint.clone(),
+            Carrier::Gathered(body) => body.hint,
         }
     }
 

@@ -254,7 +254,9 @@ mod tests {
         before.at(1).begin();
         before.at(1).refused(now);
         let mut after = Keys::new(3);
-        after.carry_over(&before, |new, old| (new, old) == (2, 0) || (new, old) == (0, 1));
+        after.carry_over(&before, |new, old| {
+            (new, old) == (2, 0) || (new, old) == (0, 1)
+        });
         assert_eq!(after.at(2).cooling_for(now), Some(SECOND));
         assert_eq!(after.at(0).running(), 1);
         assert!(after.at(0).is_free(now) && after.at(1).is_free(now));

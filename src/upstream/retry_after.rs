@@ -12,10 +12,10 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// seconds or as a date (RFC 9110, section 10.2.3). None: it asks for none that
 /// can be read. A date that is over asks for no time at all.
 pub fn retry_after(fields: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name| fields.get(name)?.to_str().ok().map(str::trim);
-    let millis = text(&RETRY_AFTER_MS).and_then(|value| seconds(value, 1e3));
+    let text = |name: HeaderName| fields.get(name)?.to_str().ok().map(str::trim);
+    let millis = text(RETRY_AFTER_MS).and_then(|value| seconds(value, 1e3));
     millis.or_else(|| {
-        let value = text(&RETRY_AFTER)?;
+        let value = text(RETRY_AFTER)?;
         seconds(value, 1.0).or_else(|| {
             let date = httpdate::parse_http_date(value).ok()?;
             Some(date.duration_since(now).unwrap_or_default())

@@ -52,9 +52,15 @@ fn a_dead_upstream_among_live_ones_is_passed_over_and_then_left_out() {
         assert_eq!((answer.status(), attempts(&answer)), (200, "2"));
     }
     let event = daemon.wait_event("upstream_ejected");
-    assert_eq!((&event["upstream"], &event["ejected_s"]), (&"a".into(), &1.into()));
+    assert_eq!(
+        (&event["upstream"], &event["ejected_s"]),
+        (&"a".into(), &1.into())
+    );
     assert_eq!(event["level"], "warning");
-    assert!(event["error"].as_str().unwrap().contains("efused"), "{event}");
+    assert!(
+        event["error"].as_str().unwrap().contains("efused"),
+        "{event}"
+    );
     let answer = ask(&mut client);
     assert_eq!((answer.status(), attempts(&answer)), (200, "1"));
     for request in b.wait_requests(6) {
@@ -63,10 +69,16 @@ fn a_dead_upstream_among_live_ones_is_passed_over_and_then_left_out() {
     }
     let events = daemon.wait_request_events(6);
     for event in &events {
-        assert_eq!((&event["upstream"], &event["key"]), (&"b".into(), &"k2".into()));
+        assert_eq!(
+            (&event["upstream"], &event["key"]),
+            (&"b".into(), &"k2".into())
+        );
         assert_eq!(event["event"], "request_completed");
     }
-    assert_eq!((&events[0]["attempts"], &events[5]["attempts"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&events[0]["attempts"], &events[5]["attempts"]),
+        (&2.into(), &1.into())
+    );
 }
 
 #[test]
@@ -92,12 +104,18 @@ fn an_upstream_that_comes_back_is_found_by_one_request_and_used_again() {
         !daemon.events_named("upstream_returned").is_empty()
     });
     let event = daemon.wait_event("upstream_returned");
-    assert_eq!((&event["upstream"], &event["level"]), (&"a".into(), &"info".into()));
+    assert_eq!(
+        (&event["upstream"], &event["level"]),
+        (&"a".into(), &"info".into())
+    );
     let count = (a.requests().len(), b.requests().len());
     for _ in 0..3 {
         assert_eq!(attempts(&ask(&mut client)), "1");
     }
-    assert_eq!((a.requests().len(), b.requests().len()), (count.0 + 3, count.1));
+    assert_eq!(
+        (a.requests().len(), b.requests().len()),
+        (count.0 + 3, count.1)
+    );
 }
 
 #[test]
@@ -165,7 +183,11 @@ fn weights_choose_among_those_that_work() {
         assert_eq!(ask(&mut client).status(), 200);
     }
     assert_eq!(b.requests().len(), 10);
-    assert!((5..10).contains(&a.requests().len()), "{}", a.requests().len());
+    assert!(
+        (5..10).contains(&a.requests().len()),
+        "{}",
+        a.requests().len()
+    );
 }
 
 #[test]
@@ -205,8 +227,14 @@ fn an_answer_of_an_upstream_counts_for_more_than_a_failure_that_comes_later() {
     assert_eq!(answer.head.field("retry-after"), Some("30"));
     assert_eq!(attempts(&answer), "2");
     let event = daemon.wait_request_event();
-    assert_eq!((&event["upstream"], &event["key"]), (&"a".into(), &"k1".into()));
-    assert_eq!((&event["status"], &event["attempts"]), (&429.into(), &2.into()));
+    assert_eq!(
+        (&event["upstream"], &event["key"]),
+        (&"a".into(), &"k1".into())
+    );
+    assert_eq!(
+        (&event["status"], &event["attempts"]),
+        (&429.into(), &2.into())
+    );
     assert!(event["error_code"].is_null());
 }
 
@@ -237,7 +265,10 @@ fn when_every_upstream_fails_time_after_time_they_are_left_in_peace() {
     let answer = ask(&mut client);
     assert_eq!(assert_unavailable(&answer), 1);
     let message = answer.body.json()["error"]["message"].to_string();
-    assert!(message.contains(r#"\"a\" fails time after time, \"b\" fails"#), "{message}");
+    assert!(
+        message.contains(r#"\"a\" fails time after time, \"b\" fails"#),
+        "{message}"
+    );
     assert_eq!(a.requests().len(), 5);
     // Where there is no other, there is no breaker.
     let answer = client.post_json("/v1/responses", "{\"model\":\"other\"}");

@@ -8,11 +8,13 @@ use super::{
 };
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
-use crate::support::upstream::{Upstream, FIRST, SECOND};
+use crate::support::upstream::{FIRST, SECOND, Upstream};
 use crate::support::wait::{self, Gate};
 
-const LIMIT: &str = r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
-const REFUSAL: &str = r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#;
+const LIMIT: &str =
+    r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
+const REFUSAL: &str =
+    r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#;
 
 fn before(upstream: &Upstream, keys: &[&str]) -> Daemon {
     configured(&table("a", &upstream.base_url(), keys)).start()
@@ -127,7 +129,10 @@ fn sixteen_clients_share_one_key() {
         assert_eq!(body.text(), [FIRST, SECOND].concat());
     }
     for event in daemon.wait_request_events(16) {
-        assert_eq!((&event["key"], &event["attempts"]), (&"k1".into(), &1.into()));
+        assert_eq!(
+            (&event["key"], &event["attempts"]),
+            (&"k1".into(), &1.into())
+        );
     }
 }
 
@@ -141,7 +146,10 @@ fn a_key_at_its_limit_cools_down_and_the_others_carry_on() {
     let [.., limited, sent_on] = &asked[..] else {
         panic!("it was sent on: {asked:?}")
     };
-    assert_eq!((key_of(limited), key_of(sent_on)), ("k1".into(), "k2".into()));
+    assert_eq!(
+        (key_of(limited), key_of(sent_on)),
+        ("k1".into(), "k2".into())
+    );
     assert_eq!(limited.body.text(), sent_on.body.text());
     for _ in 0..4 {
         assert_eq!(attempts(&ask(&mut client)), "1");
@@ -149,7 +157,10 @@ fn a_key_at_its_limit_cools_down_and_the_others_carry_on() {
     let requests = upstream.requests();
     assert_eq!(keys_of(&requests[asked.len()..]), ["k2"; 4]);
     let events = daemon.wait_request_events(requests.len() - 1);
-    let twice: Vec<_> = events.iter().filter(|event| event["attempts"] == 2).collect();
+    let twice: Vec<_> = events
+        .iter()
+        .filter(|event| event["attempts"] == 2)
+        .collect();
     assert_eq!(twice.len(), 1);
     assert_eq!(twice[0]["key"], "k2");
     assert_eq!(twice[0]["status"], 200);
@@ -206,9 +217,15 @@ fn when_every_key_is_at_its_limit_the_upstreams_own_answer_passes_and_then_503()
 
     let answer = ask(&mut client);
     let seconds = assert_unavailable(&answer);
-    assert!((45..=51).contains(&seconds), "until the first is back: {seconds}");
+    assert!(
+        (45..=51).contains(&seconds),
+        "until the first is back: {seconds}"
+    );
     let error = answer.body.json()["error"]["message"].to_string();
-    assert!(error.contains(r#"every key of \"a\" is at its limit"#), "{error}");
+    assert!(
+        error.contains(r#"every key of \"a\" is at its limit"#),
+        "{error}"
+    );
     assert_eq!(upstream.requests().len(), 2);
 
     let events = daemon.wait_request_events(2);
@@ -228,7 +245,10 @@ fn a_refused_key_is_set_aside_by_name_and_the_others_carry_on() {
         assert_eq!(ask_until_k1(&mut client, &upstream), "2");
         let event = daemon.wait_event("key_set_aside");
         assert_eq!(event["level"], "warning");
-        assert_eq!((&event["upstream"], &event["key"]), (&"a".into(), &"k1".into()));
+        assert_eq!(
+            (&event["upstream"], &event["key"]),
+            (&"a".into(), &"k1".into())
+        );
         assert_eq!(event["status"], status);
         assert!(!daemon.stderr().contains("sk-k1"));
 
@@ -237,6 +257,10 @@ fn a_refused_key_is_set_aside_by_name_and_the_others_carry_on() {
             assert_eq!(attempts(&ask(&mut client)), "1");
         }
         assert_eq!(keys_of(&upstream.requests()[before..]), ["k2"; 4]);
+        // The one that was sent on, and perhaps one before it.
+        daemon.wait_event_where("the last request's event", |event| {
+            event["event"] == "request_completed" && event["attempts"] == 1
+        });
         assert_eq!(daemon.events_named("key_set_aside").len(), 1);
     }
 }
@@ -268,7 +292,11 @@ fn a_reload_tries_a_refused_key_again_and_lets_others_cool_down() {
     let requests = upstream.requests();
     let keys = keys_of(&requests[before..]);
     let count = |key| keys.iter().filter(|other| **other == key).count();
-    assert_eq!((count("k1"), count("k2"), count("k3")), (1, 0, 6), "{keys:?}");
+    assert_eq!(
+        (count("k1"), count("k2"), count("k3")),
+        (1, 0, 6),
+        "{keys:?}"
+    );
     assert_eq!(daemon.wait_events("key_set_aside", 2).len(), 2);
 }
 
@@ -282,6 +310,7 @@ fn when_every_key_is_refused_the_upstream_says_so_itself() {
         assert_eq!((answer.status(), answer.body.text()), (401, REFUSAL.into()));
         assert_eq!(attempts(&answer), expected);
     }
+    daemon.wait_request_events(3);
     assert_eq!(daemon.events_named("key_set_aside").len(), 2);
 }
 
@@ -314,6 +343,7 @@ fn the_only_key_is_never_held_back() {
             assert!(!answer.head.has("x-upstreamd-attempts"));
             assert_eq!(upstream.requests().len(), count);
         }
+        daemon.wait_request_events(3);
         assert_eq!(daemon.events_named("key_set_aside").len(), 0);
     }
 }

@@ -51,9 +51,11 @@ fn configured(tables: &str) -> Builder {
     let builder = Daemon::builder().config(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\ndefault_upstream = \"a\"\n{tables}"
     ));
-    ["k1", "k2", "k3", "k4"].iter().fold(builder, |builder, key| {
-        builder.credential(key, &format!("sk-{key}"))
-    })
+    ["k1", "k2", "k3", "k4"]
+        .iter()
+        .fold(builder, |builder, key| {
+            builder.credential(key, &format!("sk-{key}"))
+        })
 }
 
 fn ask(client: &mut Client) -> Answer {

@@ -44,7 +44,10 @@ fn an_error_of_the_moment_is_not_the_clients_to_see() {
         assert_eq!(requests[1].head.field("idempotency-key"), Some("once"));
         let event = daemon.wait_request_event();
         assert_eq!(event["event"], "request_completed");
-        assert_eq!((&event["attempts"], &event["status"]), (&2.into(), &200.into()));
+        assert_eq!(
+            (&event["attempts"], &event["status"]),
+            (&2.into(), &200.into())
+        );
     }
 }
 
@@ -138,7 +141,13 @@ fn a_longer_retry_after_than_is_allowed_is_the_clients_to_see() {
         let began = Instant::now();
         let answer = ask(&mut daemon.client());
         assert_eq!((answer.status(), answer.body.text()), (429, BUSY.into()));
-        assert_eq!(format!("Retry-After: {}\r\n", answer.head.field("retry-after").unwrap()), fields);
+        assert_eq!(
+            format!(
+                "Retry-After: {}\r\n",
+                answer.head.field("retry-after").unwrap()
+            ),
+            fields
+        );
         assert!(began.elapsed() < SOON);
         assert_eq!(upstream.requests().len(), 1);
     }
@@ -152,7 +161,10 @@ fn an_upstream_that_is_not_there_is_tried_again_and_then_said() {
     assert_eq!(answer.body.json()["error"]["code"], "upstream_unreachable");
     assert_eq!(attempts(&answer), "4");
     let event = daemon.wait_request_event();
-    assert_eq!((&event["attempts"], &event["error_code"]), (&4.into(), &"upstream_unreachable".into()));
+    assert_eq!(
+        (&event["attempts"], &event["error_code"]),
+        (&4.into(), &"upstream_unreachable".into())
+    );
 }
 
 #[test]
@@ -186,17 +198,23 @@ fn an_answer_that_is_cut_after_its_first_byte_is_not() {
     client.ask_for_stream();
     let answer = client.answer();
     assert_eq!(answer.status(), 200);
-    assert!(matches!(answer.body.end, End::Cut(_)), "{:?}", answer.body.end);
+    assert!(
+        matches!(answer.body.end, End::Cut(_)),
+        "{:?}",
+        answer.body.end
+    );
     assert!(answer.body.text().starts_with(FIRST));
     assert_eq!(upstream.requests().len(), 1);
     let event = daemon.wait_request_event();
-    assert_eq!((&event["truncated"], &event["attempts"]), (&true.into(), &1.into()));
+    assert_eq!(
+        (&event["truncated"], &event["attempts"]),
+        (&true.into(), &1.into())
+    );
 }
 
 #[test]
 fn a_refusal_inside_of_a_stream_passes_untouched() {
-    const REFUSAL: &str =
-        "data: {\"error\":{\"message\":\"Rate limit reached\",\"code\":\"rate_limit_exceeded\"}}\n\n";
+    const REFUSAL: &str = "data: {\"error\":{\"message\":\"Rate limit reached\",\"code\":\"rate_limit_exceeded\"}}\n\n";
     let upstream = scripted(|_, _, conn| {
         conn.start_events()?;
         conn.write_chunk(REFUSAL)?;
