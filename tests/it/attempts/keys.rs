@@ -183,6 +183,22 @@ fn a_key_that_has_cooled_down_is_used_again() {
 }
 
 #[test]
+fn what_one_worker_learns_of_a_key_all_know() {
+    let upstream = but_for_k1(429, "Retry-After: 30\r\n", LIMIT);
+    let tables = table("a", &upstream.base_url(), &["k1", "k2"]);
+    let config = format!("[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 4\n{tables}");
+    let daemon = configured("").config(&config).start();
+    // Each goes to the worker with the fewest connections.
+    let mut clients: Vec<Client> = (0..4).map(|_| daemon.client()).collect();
+    for client in clients.iter_mut().cycle().take(16) {
+        assert_eq!(ask(client).status(), 200);
+    }
+    let requests = upstream.requests();
+    let with_k1 = keys_of(&requests).into_iter().filter(|key| *key == "k1");
+    assert_eq!(with_k1.count(), 1);
+}
+
+#[test]
 fn a_limit_until_a_date_is_kept() {
     let until = SystemTime::now() + Duration::from_secs(60);
     let fields = format!("Retry-After: {}\r\n", httpdate::fmt_http_date(until));
