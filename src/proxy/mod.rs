@@ -21,6 +21,7 @@ mod refusal;
 mod route;
 mod snapshot;
 mod target;
+mod trace;
 mod wire;
 
 pub use answer::AnswerBody;
@@ -29,4 +30,5 @@ pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_
 pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};
+pub use trace::trace_id;
 pub use wire::{Phase, Stage, Tunnel, Wire};
