@@ -16,6 +16,7 @@ use super::fault::{Fault, FaultKind};
 use super::fields;
 use super::listing::{Asked, Asker};
 use super::target::Target;
+use super::usage::{self, Filter};
 use super::wire::{Tunnel, Wire};
 use crate::config::checked::Client;
 use crate::telemetry::bounded::Bounded;
@@ -87,13 +88,17 @@ pub async fn forward(
         return Err(Fault::not_configured(&upstream.name, key));
     }
     let at_upstream = target.at(&upstream.base_url.path)?;
-    let body = prepared.body.edited(&candidate.edits)?;
+    let (body, asks_for_usage) =
+        usage::edited(prepared.body, prepared.streams, candidate, &target)?;
 
     let wants_websocket = wants_websocket(&head);
     let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
     fields::towards_upstream(&mut head.headers, upstream, way.host, request_id);
-    if !candidate.edits.is_empty() {
+    if asks_for_usage || !candidate.edits.is_empty() {
         fields::drop_digests(&mut head.headers);
+    }
+    if asks_for_usage {
+        fields::accept_no_encoding(&mut head.headers);
     }
     if says_empty {
         // hyper says a length only of a body; some servers want one of every POST.
@@ -141,6 +146,10 @@ pub async fn forward(
     };
     wire.note(|record| record.event.streaming = Some(streaming));
     fields::towards_client(&mut head.headers);
+    let filter = (asks_for_usage && counts_tokens && tap.is_sse()).then(|| {
+        fields::forget_content(&mut head.headers);
+        Filter::default()
+    });
     head.headers
         .entry(fields::X_REQUEST_ID)
         .or_insert_with(|| request_id.clone());
@@ -161,7 +170,8 @@ pub async fn forward(
         wire.finish();
         return Ok(Response::from_parts(head, AnswerBody::own("")));
     }
-    let close_delimited = client_version == Version::HTTP_10 && body.size_hint().exact().is_none();
+    let has_length = filter.is_none() && body.size_hint().exact().is_some();
+    let close_delimited = client_version == Version::HTTP_10 && !has_length;
     let origin = Origin {
         name: way.name(),
         idle_timeout: upstream.idle_timeout,
@@ -172,7 +182,7 @@ pub async fn forward(
             ),
         counts_tokens,
     };
-    let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
+    let body = AnswerBody::passing(body, tap, filter, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))
 }
 

@@ -20,8 +20,10 @@ mod record;
 mod refusal;
 mod route;
 mod snapshot;
+mod tapped;
 mod target;
 mod trace;
+mod usage;
 mod wire;
 
 pub use answer::AnswerBody;
