@@ -169,6 +169,8 @@ pub struct Upstream {
     pub pool_max_idle: usize,
     /// Offer HTTP/2 in ALPN (https) or speak it with prior knowledge (http).
     pub http2: bool,
+    /// Ask for the usage of streams whose client did not, and keep it from the client.
+    pub include_usage: bool,
     /// Certificates, for https.
     pub tls: Tls,
 }

@@ -216,6 +216,7 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
         pool_idle_timeout: section.take("pool_idle_timeout"),
         pool_max_idle: section.take("pool_max_idle"),
         http2: section.take("http2"),
+        include_usage: section.take("include_usage"),
         ..Upstream::new(place)
     };
     section.take_table("fields", |section| upstream.fields = fields(section));

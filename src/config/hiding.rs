@@ -30,6 +30,7 @@ const HARMLESS: &[&str] = &[
     "pool_idle_timeout",
     "pool_max_idle",
     "http2",
+    "include_usage",
     "ca_file",
     "platform_roots",
     "client_cert",

@@ -202,6 +202,11 @@ fn upstream(
         of(&written.pool_max_idle),
     );
     page.line("http2", upstream.http2.to_string(), of(&written.http2));
+    page.line(
+        "include_usage",
+        upstream.include_usage.to_string(),
+        of(&written.include_usage),
+    );
     if !written.fields.is_empty() {
         page.header(&format!("{table}.fields"));
     }

@@ -89,6 +89,7 @@ pub(super) struct Upstream {
     pub(super) pool_idle_timeout: Option<At<Duration>>,
     pub(super) pool_max_idle: Option<At<usize>>,
     pub(super) http2: Option<At<bool>>,
+    pub(super) include_usage: Option<At<bool>>,
     pub(super) tls: Tls,
 }
 
@@ -229,6 +230,7 @@ impl Upstream {
             pool_idle_timeout: None,
             pool_max_idle: None,
             http2: None,
+            include_usage: None,
             tls: Tls::default(),
         }
     }

@@ -27,11 +27,11 @@ pub(super) async fn respond(
     worker: Rc<Worker>,
     peer: Option<Peer>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let (head, incoming) = request.into_parts();
+    let (mut head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
     let engine = worker.engine();
     let request_id = proxy::request_id(&head.headers);
-    begin(&head, &request_id, &wire, &worker);
+    begin(&mut head, &request_id, &wire, &worker);
     if incoming.is_end_stream() {
         wire.body_was_read();
     }
@@ -78,11 +78,12 @@ async fn admit_and_forward(
     proxy::forward(head, incoming, wire, engine, request_id, client).await
 }
 
-fn begin(head: &Parts, request_id: &HeaderValue, wire: &Wire, worker: &Worker) {
+fn begin(head: &mut Parts, request_id: &HeaderValue, wire: &Wire, worker: &Worker) {
     let event = RequestEvent {
         request_id: Some(Bounded::from(request_id.as_bytes())),
         client_request_id: proxy::client_request_id(&head.headers)
             .map(|id| Bounded::from(id.as_bytes())),
+        trace_id: Some(proxy::trace_id(&mut head.headers)),
         listener: Some(Bounded::from(&*wire.listener)),
         remote: Some(Bounded::from(&*wire.remote)),
         method: Some(Bounded::from(head.method.as_str())),

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fault::Fault;
 use super::fields;
-use super::joined::Joined;
+use super::tapped::Tapped;
+use super::usage::Filter;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
 use crate::upstream::{self, Failure, FailureKind, Lease};
@@ -28,8 +29,7 @@ enum Source {
 }
 
 struct Passing {
-    body: Joined,
-    tap: Tap,
+    body: Tapped,
     wire: Rc<Wire>,
     origin: Origin,
     /// Since when nothing has come, if the upstream is being waited for.
@@ -85,6 +85,7 @@ impl AnswerBody {
     pub(super) fn passing(
         mut body: upstream::AnswerBody,
         tap: Tap,
+        filter: Option<Filter>,
         wire: Rc<Wire>,
         origin: Origin,
         close_delimited: bool,
@@ -95,8 +96,7 @@ impl AnswerBody {
             return AnswerBody(Source::Own(None));
         }
         AnswerBody(Source::Passing(Box::new(Passing {
-            body: Joined::new(body),
-            tap,
+            body: Tapped::new(body, tap, filter),
             wire,
             origin,
             silent_since: None,
@@ -156,7 +156,6 @@ impl Passing {
                 self.silent_since = None;
                 self.wire.handed_over();
                 if let Some(data) = frame.data_ref() {
-                    self.tap.feed(data);
                     self.wire
                         .note(|record| record.event.bytes_out += data.len() as u64);
                 }
@@ -177,7 +176,12 @@ impl Passing {
             Poll::Ready(Some(Err(failure))) => {
                 self.fail(&Fault::upstream(failure, &self.origin.name), cx)
             }
-            Poll::Pending => self.poll_silence(cx),
+            Poll::Pending => {
+                if self.body.took_in() {
+                    self.silent_since = None;
+                }
+                self.poll_silence(cx)
+            }
         }
     }
 
@@ -213,7 +217,7 @@ impl Passing {
     /// errors use nothing.
     fn observe(&mut self) {
         if self.origin.counts_tokens {
-            let observed = self.tap.finish();
+            let observed = self.body.tap.finish();
             self.wire.note(|record| record.observed(observed));
         }
     }
@@ -234,8 +238,15 @@ impl Passing {
         if self.close_delimited {
             self.wire.must_reset();
         }
+        let rest = self.body.rest();
+        if !rest.is_empty() {
+            self.wire.handed_over();
+            self.wire
+                .note(|record| record.event.bytes_out += rest.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
         // With a length announced, an event more would be no part of the body.
-        if self.tap.at_event_boundary() && self.body.size_hint().exact().is_none() {
+        if self.body.tap.at_event_boundary() && self.body.size_hint().exact().is_none() {
             self.wire.handed_over();
             return Poll::Ready(Some(Ok(Frame::data(fault.sse_event()))));
         }

@@ -143,9 +143,9 @@ impl Errand<'_> {
             return Ok(Outcome::Hopeless);
         };
         let (head, candidate) = (self.head.clone(), place.candidate);
-        let request = self
-            .outbound
-            .request(head, body, candidate, way, place.key)?;
+        let (request, asks_for_usage) =
+            self.outbound
+                .request(head, body, candidate, way, place.key)?;
         let lease = way.begin(place.key);
         self.tries += 1;
         self.effort.connect = None;
@@ -168,6 +168,7 @@ impl Errand<'_> {
             answer,
             tunnel: tunnel.map(Box::new),
             upstream: place.candidate.upstream,
+            asks_for_usage,
             lease: Some(lease),
         };
         Ok(match trouble {

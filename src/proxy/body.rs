@@ -27,6 +27,8 @@ const FIRST_ROOM: usize = 1024 * 1024;
 pub(super) struct Prepared {
     pub(super) body: Ready,
     pub(super) model: Option<String>,
+    /// Whether it asks for an event stream (`"stream": true`).
+    pub(super) streams: bool,
 }
 
 /// A body that can be sent.
@@ -62,9 +64,7 @@ impl Ready {
 struct Seen<'a> {
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
-    /// Only checked to be what the API says it is.
-    #[serde(rename = "stream")]
-    _stream: Option<bool>,
+    stream: Option<bool>,
 }
 
 /// Reads the body if this request's has to be looked at.
@@ -79,6 +79,7 @@ pub(super) async fn prepare(
     let unseen = |body| Prepared {
         body: Ready::Unread(body),
         model: None,
+        streams: false,
     };
     if incoming.is_end_stream() {
         return Ok(unseen(RequestBody::empty()));
@@ -114,9 +115,11 @@ pub(super) async fn prepare(
         )
     })?;
     let model = seen.model.map(Cow::into_owned);
+    let streams = seen.stream == Some(true);
     Ok(Prepared {
         body: Ready::Whole(whole),
         model,
+        streams,
     })
 }
 

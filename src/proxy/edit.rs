@@ -71,6 +71,27 @@ pub(super) fn edited(object: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
     Some(new)
 }
 
+/// The members of a JSON object, as they are written.
+pub(super) struct Object<'a> {
+    text: &'a [u8],
+    members: Vec<Member>,
+}
+
+impl<'a> Object<'a> {
+    /// None if `text` is no JSON object in UTF-8.
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        let members = members(text)?;
+        Some(Object { text, members })
+    }
+
+    /// The JSON of the last member of this name, which is the one that counts.
+    pub(super) fn last(&self, name: &str) -> Option<&'a [u8]> {
+        let mut members = self.members.iter();
+        let member = members.rfind(|member| member.name == name)?;
+        Some(&self.text[member.value.clone()])
+    }
+}
+
 struct Written {
     new: Vec<u8>,
     /// A member is there, so the next needs a comma.

@@ -95,6 +95,20 @@ pub(super) fn drop_digests(fields: &mut HeaderMap) {
     }
 }
 
+/// Has the answer come uncompressed, so that it can be read and a part of it
+/// taken out. A server may always choose that (RFC 9110, section 12.5.3).
+pub(super) fn accept_no_encoding(fields: &mut HeaderMap) {
+    let identity = HeaderValue::from_static("identity");
+    fields.insert(header::ACCEPT_ENCODING, identity);
+}
+
+/// Drops what speaks of an answer's bytes of which some are taken out.
+pub(super) fn forget_content(fields: &mut HeaderMap) {
+    drop_digests(fields);
+    fields.remove(header::CONTENT_LENGTH);
+    fields.remove(header::ETAG);
+}
+
 /// Drops what a client's fields, or trailers, must not tell the upstream.
 pub(super) fn keep_back(fields: &mut HeaderMap) {
     drop_named_by_connection(fields);

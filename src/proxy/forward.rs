@@ -81,12 +81,14 @@ pub async fn forward(
         target: &target,
         version: head.version,
         is_head: head.method == Method::HEAD,
+        streams: prepared.streams,
     };
     let sent = match route.only() {
         Some(candidate) if !wants_websocket(&head) => {
             let way = engine.way(candidate.upstream);
             let key = way.any_key();
-            let request = outbound.request(head, prepared.body, candidate, way, key)?;
+            let (request, asks_for_usage) =
+                outbound.request(head, prepared.body, candidate, way, key)?;
             let lease = way.begin(key);
             let mut effort = Effort::default();
             let outcome = way.pool.send(request, &mut effort).await;
@@ -102,6 +104,7 @@ pub async fn forward(
                 answer: outcome?,
                 tunnel: None,
                 upstream: candidate.upstream,
+                asks_for_usage,
                 lease: Some(lease),
             }
         }

@@ -17,7 +17,8 @@ const UNTOUCHED: u32 = 15;
 /// The most that is joined to one piece.
 const MOST: usize = 64 * 1024;
 
-type Piece = Option<Result<Frame<Bytes>, Failure>>;
+/// A frame, the end, or what broke it off.
+pub(super) type Piece = Option<Result<Frame<Bytes>, Failure>>;
 
 /// The body of an answer, with the rest of a long run joined.
 pub(super) struct Joined {

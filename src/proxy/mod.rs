@@ -26,7 +26,10 @@ mod refusal;
 mod route;
 mod snapshot;
 mod states;
+mod tapped;
 mod target;
+mod trace;
+mod usage;
 mod verdict;
 mod wire;
 
@@ -37,4 +40,5 @@ pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};
 pub use states::{KeyState, UpstreamState};
+pub use trace::trace_id;
 pub use wire::{Phase, Stage, Tunnel, Wire};

@@ -15,6 +15,7 @@ use super::fields;
 use super::route::Candidate;
 use super::snapshot::Way;
 use super::target::Target;
+use super::usage;
 use super::wire::Wire;
 use crate::telemetry::bounded::Bounded;
 use crate::upstream::Request;
@@ -29,10 +30,13 @@ pub(super) struct Outbound<'a> {
     pub(super) version: Version,
     /// Whether it asked for a head alone.
     pub(super) is_head: bool,
+    /// Whether it asked for a stream.
+    pub(super) streams: bool,
 }
 
 impl Outbound<'_> {
-    /// The request as the upstream gets it, with the key at place `key`.
+    /// The request as the upstream gets it, with the key at place `key`, and whether
+    /// it asks for a stream's usage in the client's place.
     ///
     /// # Errors
     /// The upstream's key was not set yet, or the body can't be edited.
@@ -43,7 +47,7 @@ impl Outbound<'_> {
         candidate: &Candidate,
         way: Way<'_>,
         key: Option<usize>,
-    ) -> Result<Request, Fault> {
+    ) -> Result<(Request, bool), Fault> {
         let upstream = way.upstream;
         let key = way.key(key);
         self.wire.note(|record| {
@@ -54,12 +58,15 @@ impl Outbound<'_> {
             return Err(Fault::not_configured(&upstream.name, key));
         }
         let at_upstream = self.target.at(&upstream.base_url.path)?;
-        let body = body.edited(&candidate.edits)?;
+        let (body, asks_for_usage) = usage::edited(body, self.streams, candidate, self.target)?;
         let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
         let (headers, id) = (&mut head.headers, self.request_id);
         fields::towards_upstream(headers, upstream, key, way.host, id);
-        if !candidate.edits.is_empty() {
+        if asks_for_usage || !candidate.edits.is_empty() {
             fields::drop_digests(headers);
+        }
+        if asks_for_usage {
+            fields::accept_no_encoding(headers);
         }
         if says_empty {
             // hyper says a length only of a body; some servers want one of every POST.
@@ -72,7 +79,7 @@ impl Outbound<'_> {
         if self.version == Version::HTTP_11 {
             pass_interim(&mut request, self.wire);
         }
-        Ok(request)
+        Ok((request, asks_for_usage))
     }
 }
 

@@ -9,6 +9,7 @@ use http::{Response, StatusCode, Version};
 use super::answer::{AnswerBody, Origin};
 use super::fields;
 use super::outbound::Outbound;
+use super::usage::Filter;
 use super::wire::Tunnel;
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::tap::Tap;
@@ -21,6 +22,8 @@ pub(super) struct Sent {
     pub(super) tunnel: Option<Box<(Stream, Bytes)>>,
     /// The place of the upstream that gave it.
     pub(super) upstream: usize,
+    /// Whether upstreamd has asked for a stream's usage.
+    pub(super) asks_for_usage: bool,
     /// Its place among what runs there.
     pub(super) lease: Option<Lease>,
 }
@@ -49,6 +52,10 @@ impl Outbound<'_> {
             record.event.status = Some(head.status.as_u16());
         });
         fields::towards_client(&mut head.headers);
+        let filter = (sent.asks_for_usage && counts_tokens && tap.is_sse()).then(|| {
+            fields::forget_content(&mut head.headers);
+            Filter::default()
+        });
         head.headers
             .entry(fields::X_REQUEST_ID)
             .or_insert_with(|| self.request_id.clone());
@@ -71,8 +78,8 @@ impl Outbound<'_> {
             wire.finish();
             return Response::from_parts(head, AnswerBody::own(""));
         }
-        let close_delimited =
-            self.version == Version::HTTP_10 && body.size_hint().exact().is_none();
+        let has_length = filter.is_none() && body.size_hint().exact().is_some();
+        let close_delimited = self.version == Version::HTTP_10 && !has_length;
         let origin = Origin {
             name: way.name(),
             idle_timeout: way.upstream.idle_timeout,
@@ -84,7 +91,7 @@ impl Outbound<'_> {
             counts_tokens,
             _lease: sent.lease,
         };
-        let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
+        let body = AnswerBody::passing(body, tap, filter, Rc::clone(wire), origin, close_delimited);
         Response::from_parts(head, body)
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) name: Option<String>,
     /// What becomes of the body. None at all: the client's bytes are sent.
     pub(super) edits: Vec<Edit>,
+    /// Whether the usage of streams is asked for (`include_usage`).
+    pub(super) asks_for_usage: bool,
     weight: u32,
 }
 
@@ -60,7 +62,10 @@ impl Routes {
             candidates: model
                 .candidates
                 .iter()
-                .map(|candidate| Candidate::new(model, candidate))
+                .map(|candidate| {
+                    let upstream = &config.upstreams[candidate.upstream];
+                    Candidate::new(model, candidate, upstream.include_usage)
+                })
                 .collect(),
             is_weighted: model.is_weighted,
             is_plain: matches!(&*model.candidates, [one] if is_plain(one.upstream)),
@@ -72,6 +77,7 @@ impl Routes {
                 upstream: config.default_upstream,
                 name: None,
                 edits: Vec::new(),
+                asks_for_usage: config.upstream().include_usage,
                 weight: 1,
             }],
             default_is_plain: is_plain(config.default_upstream),
@@ -143,7 +149,7 @@ pub(super) fn shortened(word: &str) -> &str {
 }
 
 impl Candidate {
-    fn new(model: &checked::Model, candidate: &checked::Candidate) -> Self {
+    fn new(model: &checked::Model, candidate: &checked::Candidate, include_usage: bool) -> Self {
         // What is called the same there needs no edit.
         let name = candidate.name.as_ref();
         let name = name.filter(|name| **name != model.name.as_str());
@@ -159,10 +165,14 @@ impl Candidate {
             name: name.clone(),
             value: None,
         });
+        let edits: Vec<Edit> = renamed.into_iter().chain(set).chain(dropped).collect();
+        // What the operator wrote of these for the model stands.
+        let is_settled = |edit: &Edit| matches!(&*edit.name, "stream" | "stream_options");
         Candidate {
             upstream: candidate.upstream,
             name: name.cloned(),
-            edits: renamed.into_iter().chain(set).chain(dropped).collect(),
+            asks_for_usage: include_usage && !edits.iter().any(is_settled),
+            edits,
             weight: candidate.weight,
         }
     }
@@ -239,6 +249,7 @@ mod tests {
             upstream,
             name: None,
             edits: Vec::new(),
+            asks_for_usage: false,
             weight: *weight,
         };
         weights.iter().enumerate().map(candidate).collect()

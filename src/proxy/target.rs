@@ -20,6 +20,10 @@ const MODEL_ENDPOINTS: [&str; 10] = [
     "/score",
 ];
 
+/// Endpoints whose streams tell what was used only if they are asked to, by
+/// `stream_options.include_usage` (OpenAI's API reference).
+const ASKED_ENDPOINTS: [&str; 2] = ["/chat/completions", "/completions"];
+
 /// Endpoints whose JSON body names the model too, and which only count: what
 /// they answer was not used.
 const COUNTING_ENDPOINTS: [&str; 2] = ["/messages/count_tokens", "/responses/input_tokens"];
@@ -101,6 +105,11 @@ impl Target {
     /// Whether the answer may tell what was used.
     pub(super) fn counts_tokens(&self) -> bool {
         self.is_one_of(&MODEL_ENDPOINTS) || self.is_one_of(&MULTIPART_ENDPOINTS)
+    }
+
+    /// Whether a stream tells what was used only if it is asked to.
+    pub(super) fn counts_when_asked(&self) -> bool {
+        self.is_one_of(&ASKED_ENDPOINTS)
     }
 
     fn is_one_of(&self, endpoints: &[&str]) -> bool {

@@ -25,6 +25,8 @@ pub struct RequestEvent {
     pub client_request_id: Option<Bounded>,
     /// The id that the upstream answered with.
     pub upstream_request_id: Option<Bounded>,
+    /// The id of the trace that it belongs to (W3C Trace Context).
+    pub trace_id: Option<Bounded>,
     /// The client's name in the configuration.
     pub client: Option<Bounded>,
     /// The name of the listener it came in by.
@@ -157,6 +159,7 @@ impl KV for RequestEvent {
         fields.text("request_id", self.request_id.as_deref())?;
         fields.text("client_request_id", self.client_request_id.as_deref())?;
         fields.text("upstream_request_id", self.upstream_request_id.as_deref())?;
+        fields.text("trace_id", self.trace_id.as_deref())?;
         fields.text("client", self.client.as_deref())?;
         fields.text("listener", self.listener.as_deref())?;
         fields.text("remote", self.remote.as_deref())?;

@@ -28,7 +28,7 @@ fn flood(conn: &mut Conn, written: &AtomicU64) -> io::Result<()> {
 }
 
 /// Waits until `written` has stood still for a while.
-fn stuck(written: &AtomicU64) -> u64 {
+pub(crate) fn stuck(written: &AtomicU64) -> u64 {
     let mut last = 0;
     wait::until("the upstream is stuck", || {
         let before = std::mem::replace(&mut last, written.load(Ordering::Relaxed));

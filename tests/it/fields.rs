@@ -273,3 +273,39 @@ fn a_reason_phrase_of_the_upstreams_own_passes() {
     let answer = daemon.client().get("/v1/x");
     assert_eq!(answer.head.start_line, "HTTP/1.1 299 Fine, mostly");
 }
+
+#[test]
+fn a_trace_of_the_clients_passes_and_is_in_the_event() {
+    let upstream = Upstream::answering("{}");
+    let daemon = Daemon::before(&upstream);
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let fields = format!("Traceparent: {traceparent}\r\ntracestate: a=1\r\nTracestate: b=2\r\n");
+    asked(&mut daemon.client(), &fields);
+    let head = upstream.wait_requests(1).remove(0).head;
+    assert_eq!(head.values("traceparent"), [traceparent]);
+    assert_eq!(head.values("tracestate"), ["a=1", "b=2"]);
+    let event = daemon.wait_event("request_completed");
+    assert_eq!(event["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[test]
+fn a_trace_begins_where_the_client_has_none_that_is_valid() {
+    let upstream = Upstream::answering("{}");
+    let daemon = Daemon::before(&upstream);
+    let zero = "Traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01\r\n";
+    let given = ["", "Tracestate: a=1\r\n", zero];
+    for fields in given {
+        asked(&mut daemon.client(), fields);
+    }
+    let events = daemon.wait_events("request_completed", given.len());
+    for (event, seen) in events.iter().zip(upstream.wait_requests(given.len())) {
+        let id = event["trace_id"].as_str().unwrap();
+        let [begun] = &seen.head.values("traceparent")[..] else {
+            panic!("one traceparent: {:?}", seen.head.fields);
+        };
+        assert!(begun.starts_with(&format!("00-{id}-")), "{begun}, {id}");
+        assert!(begun.len() == 55 && begun.ends_with("-01"), "{begun}");
+        assert!(!seen.head.has("tracestate"));
+    }
+    assert_ne!(events[0]["trace_id"], events[1]["trace_id"]);
+}

@@ -26,6 +26,7 @@ mod fields;
 mod handover;
 mod held_clients;
 mod http2;
+mod included_usage;
 mod interim;
 mod keys;
 mod listening;

@@ -114,3 +114,44 @@ fn an_answer_without_the_tokens_it_should_tell_is_marked_and_others_are_not() {
         assert_eq!(event["missing_usage"], marked, "{path}");
     }
 }
+
+/// Anthropic's Messages API: its prompt is told in three numbers.
+#[test]
+fn tokens_of_anthropics_messages_are_in_the_event_with_the_cached_ones_among_the_prompts() {
+    const WHOLE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-1",
+        "content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":25,
+        "cache_creation_input_tokens":8,"cache_read_input_tokens":4,"output_tokens":15}}"#;
+    const STREAM: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",",
+        "\"type\":\"message\",\"model\":\"claude-1\",\"content\":[],\"usage\":{\"input_tokens\":25,",
+        "\"cache_creation_input_tokens\":8,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,",
+        "\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":",
+        "\"end_turn\"},\"usage\":{\"output_tokens\":15}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+    let upstream = Upstream::tls(|conn| {
+        conn.serve(|conn, request| {
+            if request.body.text().contains("stream") {
+                return conn.answer(200, "Content-Type: text/event-stream\r\n", STREAM);
+            }
+            conn.answer_json(200, WHOLE)
+        })
+    });
+    let daemon = Daemon::before(&upstream);
+    let mut client = daemon.client();
+    for body in [r#"{"model":"m"}"#, r#"{"model":"m","stream":true}"#] {
+        client.post_json("/v1/messages", body);
+    }
+    for event in daemon.wait_request_events(2) {
+        assert_eq!(event["prompt_tokens"], 37);
+        assert_eq!(event["completion_tokens"], 15);
+        assert_eq!(event["cached_tokens"], 4);
+        assert_eq!(event["total_tokens"], Value::Null);
+        assert_eq!(event["missing_usage"], false);
+        assert_eq!(event["response_id"], "msg_1");
+        assert_eq!(event["upstream_model"], "claude-1");
+    }
+}

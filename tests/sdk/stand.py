@@ -1,10 +1,11 @@
 """What the SDK tests talk to: the real upstreamd before the loopback upstream.
 
-Four instances, each on ports of the kernel's choosing:
+Five instances, each on ports of the kernel's choosing:
 
 - `proxy` (and the Unix socket `socket`): before the loopback upstream, TLS
   verified, with a client key; JSON bodies up to 1 MiB;
 - `models`: before the same upstream, with models of its own and no others;
+- `asking`: before the same upstream, which it asks for the usage of streams;
 - `dead`: its upstream refuses connections;
 - `silent`: its upstream accepts connections and never says a word.
 """
@@ -32,6 +33,7 @@ base_url = "{base_url}"
 keys = ["loopback"]
 user_agent = "{user_agent}"
 connect_timeout = "{connect_timeout}"
+{settings}
 
 [upstream.loopback.tls]
 ca_file = "{ca_file}"
@@ -70,6 +72,7 @@ def stand(upstreamd, loopback):
             "proxy": daemon("proxy", upstream["base_url"], "10s"),
             "socket": str(directory / "proxy" / "upstreamd.sock"),
             "models": daemon("models", upstream["base_url"], "10s", server="strict_models = true", tables=MODELS),
+            "asking": daemon("asking", upstream["base_url"], "10s", settings="include_usage = true"),
             "dead": daemon("dead", at(refusing), "10s"),
             "silent": daemon("silent", at(accepting), "200ms"),
             "client_key": CLIENT_KEY,
@@ -89,7 +92,7 @@ def loopback_upstream(binary):
 
 
 @contextmanager
-def running_daemon(binary, directory, upstream, base_url, connect_timeout, server="", tables=""):
+def running_daemon(binary, directory, upstream, base_url, connect_timeout, server="", settings="", tables=""):
     """Gives `http://HOST:PORT` of its TCP listener."""
     credentials = directory / "credentials"
     credentials.mkdir(parents=True)
@@ -103,6 +106,7 @@ def running_daemon(binary, directory, upstream, base_url, connect_timeout, serve
             base_url=base_url,
             user_agent=USER_AGENT,
             connect_timeout=connect_timeout,
+            settings=settings,
             ca_file=upstream["ca_file"],
         )
         + tables

@@ -100,6 +100,7 @@ fn one(
         pool_idle_timeout,
         pool_max_idle,
         http2: written.http2.as_ref().is_some_and(|at| at.value),
+        include_usage: written.include_usage.as_ref().is_some_and(|at| at.value),
         tls: tls?,
     })
 }

@@ -35,7 +35,7 @@ error: upstream.a.conect_timeout: no such key, did you mean `connect_timeout`?
   |
 4 | conect_timeout = \"1s\"
   | ^^^^^^^^^^^^^^
-  = help: [upstream.a] knows base_url, keys, user_agent, connect_timeout, response_timeout, idle_timeout, pool_idle_timeout, pool_max_idle, http2, fields, tls
+  = help: [upstream.a] knows base_url, keys, user_agent, connect_timeout, response_timeout, idle_timeout, pool_idle_timeout, pool_max_idle, http2, include_usage, fields, tls
 "
     );
     assert!(wrong("[sever]\n").contains("error: sever: no such key, did you mean `server`?"));

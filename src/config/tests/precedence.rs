@@ -96,6 +96,7 @@ fn nothing_but_an_upstream_gets_the_defaults() {
     );
     assert_eq!(config.upstream().pool_max_idle, 256);
     assert!(!config.upstream().http2);
+    assert!(!config.upstream().include_usage);
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Auto, LogLevel::Info)

@@ -25,6 +25,7 @@ keys = [\"k\"]
 user_agent = 'a \"quoted\" \\ agent'
 fields = { accept-encoding = \"identity\" }
 http2 = true
+include_usage = true
 [upstream.\"a.b\".tls]
 platform_roots = true
 [upstream.second]

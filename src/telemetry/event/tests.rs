@@ -4,8 +4,8 @@ use super::*;
 use crate::config::checked::LogLevel;
 use crate::telemetry::log::{Form, Logs, Page};
 
-/// All fields of design section 7, and `upstream_request_id`.
-const FIELDS: [&str; 35] = [
+/// All fields of design section 7, `upstream_request_id` and `trace_id`.
+const FIELDS: [&str; 36] = [
     "ts",
     "level",
     "msg",
@@ -13,6 +13,7 @@ const FIELDS: [&str; 35] = [
     "request_id",
     "client_request_id",
     "upstream_request_id",
+    "trace_id",
     "client",
     "listener",
     "remote",

@@ -10,7 +10,7 @@
 //! What is no JSON ends the scan of that text, silently: what the upstream
 //! sends passes to the client unjudged.
 
-use super::skip::{find_quote_or_backslash, find_structure};
+use super::skip::Skip;
 use super::{Observed, usage};
 
 /// Bytes of an id or a model's name, with quotes. The longest in use are near 100.
@@ -24,12 +24,10 @@ const LONGEST_NAME: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
     state: State,
-    /// In a string, right after a backslash.
-    escaped: bool,
-    /// Below the top-level object: in the object under an [`Name::Envelope`].
-    in_envelope: bool,
-    /// Containers open within the value that is skipped.
-    depth: u64,
+    /// The name or value that is skipped.
+    skip: Skip,
+    /// Below the top-level object: in the object under this member of it.
+    envelope: Option<Envelope>,
     /// The member whose value comes next, or is passing.
     name: Name,
     /// Whether the passing value is kept.
@@ -39,6 +37,8 @@ pub(super) struct Scanner {
     id: Vec<u8>,
     model: Vec<u8>,
     usage: Vec<u8>,
+    /// The usage in a `message`, which a later one goes on from.
+    begun: Vec<u8>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +54,8 @@ enum State {
     Colon,
     /// Between the colon and the value.
     Value,
-    /// In a value that is a string.
-    Text,
-    /// In a value that is an object or an array, outside its strings.
-    Nest,
-    /// In a string somewhere in such a value.
-    NestText,
+    /// In a value that is a string, an object or an array.
+    Skipped,
     /// In a number, `true`, `false` or `null`.
     Scalar,
     /// The rest of this text has nothing to tell.
@@ -71,11 +67,18 @@ enum Name {
     Id,
     Model,
     Usage,
-    /// A member with an object inside that has the others: `response` in the
-    /// events of the Responses API. (Anthropic's `message` would be one too.)
-    Envelope,
+    /// A member with an object inside that has the others.
+    Envelope(Envelope),
     #[default]
     Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    /// In events of the Responses API.
+    Response,
+    /// In the first event of Anthropic's Messages API.
+    Message,
 }
 
 impl Name {
@@ -84,7 +87,8 @@ impl Name {
             b"id" => Name::Id,
             b"model" => Name::Model,
             b"usage" => Name::Usage,
-            b"response" => Name::Envelope,
+            b"response" => Name::Envelope(Envelope::Response),
+            b"message" => Name::Envelope(Envelope::Message),
             _ => Name::Other,
         }
     }
@@ -108,8 +112,7 @@ impl Scanner {
     /// A new text begins; what was kept stays until it is replaced.
     pub(super) fn restart(&mut self) {
         self.state = State::Start;
-        self.escaped = false;
-        self.in_envelope = false;
+        self.envelope = None;
         self.keeping = false;
         self.partial.clear();
     }
@@ -119,7 +122,7 @@ impl Scanner {
         Observed {
             model: usage::text(&self.model),
             response_id: usage::text(&self.id),
-            usage: usage::read(&self.usage),
+            usage: usage::read(&self.begun, &self.usage),
         }
     }
 
@@ -131,21 +134,14 @@ impl Scanner {
         while let Some(&byte) = bytes.get(at) {
             match self.state {
                 State::Done => return,
-                State::Text => match self.skip_string(bytes, at) {
+                State::Skipped => match self.skip.end(bytes, at) {
                     Some(end) => {
                         self.end_value(&bytes[from..end]);
                         at = end;
                     }
                     None => break,
                 },
-                State::Nest | State::NestText => match self.skip_nest(bytes, at) {
-                    Some(end) => {
-                        self.end_value(&bytes[from..end]);
-                        at = end;
-                    }
-                    None => break,
-                },
-                State::Name => match self.skip_string(bytes, at) {
+                State::Name => match self.skip.end(bytes, at) {
                     Some(end) => {
                         self.end_name(&bytes[at..end - 1]);
                         at = end;
@@ -197,9 +193,12 @@ impl Scanner {
     /// A byte between two members.
     fn member(&mut self, byte: u8) {
         match byte {
-            b'"' => self.state = State::Name,
+            b'"' => {
+                self.skip = Skip::text();
+                self.state = State::Name;
+            }
             b',' => {}
-            b'}' if self.in_envelope => self.in_envelope = false,
+            b'}' if self.envelope.is_some() => self.envelope = None,
             _ => self.state = State::Done,
         }
     }
@@ -223,16 +222,18 @@ impl Scanner {
         match byte {
             b'"' => {
                 self.keeping = matches!(self.name, Name::Id | Name::Model);
-                self.state = State::Text;
-            }
-            b'{' if self.name == Name::Envelope && !self.in_envelope => {
-                self.in_envelope = true;
-                self.state = State::Members;
+                self.skip = Skip::text();
+                self.state = State::Skipped;
             }
             b'{' | b'[' => {
+                if let (b'{', Name::Envelope(envelope), None) = (byte, self.name, self.envelope) {
+                    self.envelope = Some(envelope);
+                    self.state = State::Members;
+                    return;
+                }
                 self.keeping = byte == b'{' && self.name == Name::Usage;
-                self.depth = 1;
-                self.state = State::Nest;
+                self.skip = Skip::nest();
+                self.state = State::Skipped;
             }
             b',' | b'}' | b']' | b':' => self.state = State::Done,
             _ => self.state = State::Scalar,
@@ -246,14 +247,12 @@ impl Scanner {
             self.keep(tail);
         }
         if self.keeping {
-            let kept = match self.name {
-                Name::Id => &mut self.id,
-                Name::Model => &mut self.model,
-                _ => &mut self.usage,
-            };
+            let partial = std::mem::take(&mut self.partial);
             // Copied, not swapped: each buffer soon has its size for good.
+            let kept = self.kept();
             kept.clear();
-            kept.extend_from_slice(&self.partial);
+            kept.extend_from_slice(&partial);
+            self.partial = partial;
             self.partial.clear();
             self.keeping = false;
         }
@@ -266,49 +265,18 @@ impl Scanner {
             self.partial.extend_from_slice(part);
             return;
         }
-        match self.name {
-            Name::Id => self.id.clear(),
-            Name::Model => self.model.clear(),
-            _ => self.usage.clear(),
-        }
+        self.kept().clear();
         self.partial.clear();
         self.keeping = false;
     }
 
-    /// From inside a string to behind its closing quote; None if that is not here.
-    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
-        if self.escaped {
-            self.escaped = false;
-            at += 1;
-        }
-        loop {
-            let rest = bytes.get(at..)?;
-            at += find_quote_or_backslash(rest)? + 1;
-            if bytes[at - 1] == b'"' {
-                return Some(at);
-            }
-            // Whatever is escaped, its first byte can't end the string.
-            at += 1;
-            self.escaped = at > bytes.len();
-        }
-    }
-
-    /// From inside a container to behind its closing bracket; None if that is not here.
-    fn skip_nest(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
-        loop {
-            if self.state == State::NestText {
-                at = self.skip_string(bytes, at)?;
-                self.state = State::Nest;
-            }
-            at += find_structure(&bytes[at..])? + 1;
-            match bytes[at - 1] {
-                b'"' => self.state = State::NestText,
-                b'{' | b'[' => self.depth += 1,
-                _ => self.depth -= 1,
-            }
-            if self.depth == 0 {
-                return Some(at);
-            }
+    /// Where the value that passes is kept.
+    fn kept(&mut self) -> &mut Vec<u8> {
+        match (self.name, self.envelope) {
+            (Name::Id, _) => &mut self.id,
+            (Name::Model, _) => &mut self.model,
+            (_, Some(Envelope::Message)) => &mut self.begun,
+            _ => &mut self.usage,
         }
     }
 }

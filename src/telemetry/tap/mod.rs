@@ -13,7 +13,7 @@
 mod json;
 #[cfg(test)]
 mod properties;
-mod skip;
+pub(crate) mod skip;
 mod sse;
 mod usage;
 

@@ -136,6 +136,7 @@ fn jsonish() -> impl Strategy<Value = Vec<u8>> {
         8 => prop::sample::select(vec![
             "{", "}", "[", "]", "\"", "\\", ":", ",", " ", "\n", "\r", "data: ", "data:", "data",
             "\"usage\":", "{\"total_tokens\":3}", "\"id\":\"i\"", "\"model\":", "\"response\":{",
+            "\"message\":{",
             "null", "12", "\u{feff}", "{\"usage\":{", "\"x\":",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..20),
@@ -166,7 +167,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn object(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
     let name = prop_oneof![
-        8 => prop::sample::select(vec!["usage", "id", "model", "response", "choices", ""])
+        8 => prop::sample::select(vec!["usage", "id", "model", "response", "message", "choices", ""])
             .prop_map(str::to_owned),
         2 => text(),
     ];
@@ -193,36 +194,59 @@ fn text() -> impl Strategy<Value = String> {
 
 /// The rules of the tap over a tree of the whole answer.
 fn seen_by_serde(answer: &Value) -> Observed {
-    let mut seen = Observed::default();
+    let mut seen = Seen::default();
     for (name, value) in answer.as_object().into_iter().flatten() {
-        member(&mut seen, name, value);
-        if name == "response" {
-            for (name, value) in value.as_object().into_iter().flatten() {
-                member(&mut seen, name, value);
+        seen.member(name, value, false);
+        if name == "response" || name == "message" {
+            for (inner, value) in value.as_object().into_iter().flatten() {
+                seen.member(inner, value, name == "message");
             }
         }
     }
-    seen
+    let (first, last) = (seen.begun, seen.usage);
+    let usage = Usage {
+        prompt_tokens: last.prompt_tokens.or(first.prompt_tokens),
+        reasoning_tokens: last.reasoning_tokens.or(first.reasoning_tokens),
+        ..Usage::default()
+    };
+    Observed {
+        usage: (usage != Usage::default()).then_some(usage),
+        ..seen.observed
+    }
 }
 
-fn member(seen: &mut Observed, name: &str, value: &Value) {
-    let text = || {
-        value
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    match name {
-        "id" if value.is_string() => seen.response_id = text(),
-        "model" if value.is_string() => seen.model = text(),
-        "usage" if value.is_object() => {
-            let usage = Usage {
-                prompt_tokens: value["prompt_tokens"].as_u64(),
-                reasoning_tokens: value["output_tokens_details"]["reasoning_tokens"].as_u64(),
-                ..Usage::default()
-            };
-            seen.usage = (usage != Usage::default()).then_some(usage);
+#[derive(Default)]
+struct Seen {
+    observed: Observed,
+    usage: Usage,
+    /// That in a `message`.
+    begun: Usage,
+}
+
+impl Seen {
+    fn member(&mut self, name: &str, value: &Value, in_message: bool) {
+        let text = || {
+            value
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        match name {
+            "id" if value.is_string() => self.observed.response_id = text(),
+            "model" if value.is_string() => self.observed.model = text(),
+            "usage" if value.is_object() => {
+                let usage = if in_message {
+                    &mut self.begun
+                } else {
+                    &mut self.usage
+                };
+                *usage = Usage {
+                    prompt_tokens: value["prompt_tokens"].as_u64(),
+                    reasoning_tokens: value["output_tokens_details"]["reasoning_tokens"].as_u64(),
+                    ..Usage::default()
+                };
+            }
+            _ => {}
         }
-        _ => {}
     }
 }

@@ -5,12 +5,79 @@
 
 use memchr::memchr2;
 
+/// A string, an array or an object that is skipped, with all that is in it: its
+/// depth is a number, so that it costs no memory however deep it is.
+#[derive(Debug, Default)]
+pub(crate) struct Skip {
+    /// Arrays and objects that are open.
+    depth: u64,
+    /// In a string.
+    in_text: bool,
+    /// In it, right after a backslash.
+    escaped: bool,
+}
+
+impl Skip {
+    /// Right behind the first quote of a string.
+    pub(crate) fn text() -> Self {
+        Skip {
+            in_text: true,
+            ..Skip::default()
+        }
+    }
+
+    /// Right behind the first bracket of an array or an object.
+    pub(crate) fn nest() -> Self {
+        Skip {
+            depth: 1,
+            ..Skip::default()
+        }
+    }
+
+    /// From the place `at` in it to right behind its end; None if that is not here.
+    pub(crate) fn end(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            if self.in_text {
+                at = self.end_of_text(bytes, at)?;
+                self.in_text = false;
+            } else {
+                at += find_structure(bytes.get(at..)?)? + 1;
+                match bytes[at - 1] {
+                    b'"' => self.in_text = true,
+                    b'{' | b'[' => self.depth += 1,
+                    _ => self.depth -= 1,
+                }
+            }
+            if self.depth == 0 && !self.in_text {
+                return Some(at);
+            }
+        }
+    }
+
+    fn end_of_text(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        if self.escaped {
+            self.escaped = false;
+            at += 1;
+        }
+        loop {
+            let rest = bytes.get(at..)?;
+            at += find_quote_or_backslash(rest)? + 1;
+            if bytes[at - 1] == b'"' {
+                return Some(at);
+            }
+            // Whatever is escaped, its first byte can't end the string.
+            at += 1;
+            self.escaped = at > bytes.len();
+        }
+    }
+}
+
 /// How far to look byte by byte. Most strings of a chunk end within so many,
 /// where a call of memchr costs more than it saves.
 const NEAR: usize = 16;
 
 /// The place of the first quote or backslash.
-pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let (near, far) = bytes.split_at(bytes.len().min(NEAR));
     near.iter()
         .position(|&byte| byte == b'"' || byte == b'\\')
@@ -20,7 +87,7 @@ pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
 /// The place of the first quote or bracket of either kind. Blocks without any
 /// (the numbers of an embedding) are passed 32 bytes at a time, in a loop that
 /// the compiler vectorizes.
-pub(super) fn find_structure(bytes: &[u8]) -> Option<usize> {
+fn find_structure(bytes: &[u8]) -> Option<usize> {
     let (near, far) = bytes.split_at(bytes.len().min(NEAR));
     if let Some(at) = near.iter().position(is_structure) {
         return Some(at);

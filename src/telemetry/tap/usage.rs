@@ -3,17 +3,22 @@
 //! Read once per answer, at its end. The members are those of the OpenAI API
 //! reference: `prompt_tokens` and `completion_tokens` (chat completions,
 //! completions, embeddings) or `input_tokens` and `output_tokens` (responses,
-//! images, transcriptions).
+//! images, transcriptions). Anthropic's Messages API has the latter too, but its
+//! `input_tokens` are those that went past its cache: `cache_read_input_tokens` and
+//! `cache_creation_input_tokens` beside them are tokens of the request as well. A
+//! stream of it begins with some of the numbers and ends with others, which go on
+//! from the first.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Tokens of one answer, as the upstream counted them. Absent is None; nothing is computed.
+/// Tokens of one answer, as the upstream counted them. Absent is None.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the request (`prompt_tokens`, `input_tokens`), cached ones included.
+    /// Tokens of the request (`prompt_tokens`, `input_tokens`), cached ones included;
+    /// of Anthropic's Messages API the sum of its three kinds.
     pub prompt_tokens: Option<u64>,
     /// Tokens of the answer (`completion_tokens`, `output_tokens`), reasoning included.
     pub completion_tokens: Option<u64>,
@@ -25,11 +30,57 @@ pub struct Usage {
     pub total_tokens: Option<u64>,
 }
 
-/// The usage in a raw JSON object; None if there is no number that is known.
-pub(super) fn read(raw: &[u8]) -> Option<Usage> {
-    match serde_json::from_slice(raw).ok()? {
-        Member::Object(usage) if usage != Usage::default() => Some(usage),
-        _ => None,
+/// The usage in raw JSON objects, of which the later one goes on from the first;
+/// None if there is no number that is known.
+pub(super) fn read(first: &[u8], later: &[u8]) -> Option<Usage> {
+    let read = |raw| match serde_json::from_slice(raw) {
+        Ok(Member::Object(counts)) => counts,
+        _ => Counts::default(),
+    };
+    // Most answers have one.
+    let usage = match first {
+        b"" => read(later),
+        _ => read(later).or(read(first)),
+    }
+    .usage();
+    (usage != Usage::default()).then_some(usage)
+}
+
+/// A usage object as it stands there.
+#[derive(Default)]
+struct Counts {
+    usage: Usage,
+    /// `cache_read_input_tokens` and `cache_creation_input_tokens`, which
+    /// `input_tokens` beside them do not include.
+    cache_read: Option<u64>,
+    cache_creation: Option<u64>,
+}
+
+impl Counts {
+    fn or(self, first: Counts) -> Counts {
+        let (usage, before) = (self.usage, first.usage);
+        Counts {
+            usage: Usage {
+                prompt_tokens: usage.prompt_tokens.or(before.prompt_tokens),
+                completion_tokens: usage.completion_tokens.or(before.completion_tokens),
+                reasoning_tokens: usage.reasoning_tokens.or(before.reasoning_tokens),
+                cached_tokens: usage.cached_tokens.or(before.cached_tokens),
+                total_tokens: usage.total_tokens.or(before.total_tokens),
+            },
+            cache_read: self.cache_read.or(first.cache_read),
+            cache_creation: self.cache_creation.or(first.cache_creation),
+        }
+    }
+
+    fn usage(self) -> Usage {
+        let beside = [self.cache_read, self.cache_creation];
+        let beside = beside.into_iter().flatten().fold(0, u64::saturating_add);
+        let prompt = self.usage.prompt_tokens;
+        Usage {
+            prompt_tokens: prompt.map(|tokens| tokens.saturating_add(beside)),
+            cached_tokens: self.usage.cached_tokens.or(self.cache_read),
+            ..self.usage
+        }
     }
 }
 
@@ -38,7 +89,7 @@ pub(super) fn read(raw: &[u8]) -> Option<Usage> {
 /// would cost more than all else that the tap does.
 enum Member {
     Number(u64),
-    Object(Usage),
+    Object(Counts),
     Other,
 }
 
@@ -88,7 +139,8 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
-        let mut usage = Usage::default();
+        let mut counts = Counts::default();
+        let usage = &mut counts.usage;
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             let place = match &*name {
                 "prompt_tokens" | "input_tokens" => &mut usage.prompt_tokens,
@@ -96,16 +148,19 @@ impl<'de> Visitor<'de> for Reader {
                 "total_tokens" => &mut usage.total_tokens,
                 "cached_tokens" => &mut usage.cached_tokens,
                 "reasoning_tokens" => &mut usage.reasoning_tokens,
+                "cache_read_input_tokens" => &mut counts.cache_read,
+                "cache_creation_input_tokens" => &mut counts.cache_creation,
                 "prompt_tokens_details" | "input_tokens_details" => {
                     if let Member::Object(details) = map.next_value()? {
-                        usage.cached_tokens = details.cached_tokens.or(usage.cached_tokens);
+                        let cached = details.usage.cached_tokens;
+                        usage.cached_tokens = cached.or(usage.cached_tokens);
                     }
                     continue;
                 }
                 "completion_tokens_details" | "output_tokens_details" => {
                     if let Member::Object(details) = map.next_value()? {
-                        usage.reasoning_tokens =
-                            details.reasoning_tokens.or(usage.reasoning_tokens);
+                        let reasoning = details.usage.reasoning_tokens;
+                        usage.reasoning_tokens = reasoning.or(usage.reasoning_tokens);
                     }
                     continue;
                 }
@@ -118,7 +173,7 @@ impl<'de> Visitor<'de> for Reader {
                 place.get_or_insert(number);
             }
         }
-        Ok(Member::Object(usage))
+        Ok(Member::Object(counts))
     }
 }
 
@@ -137,7 +192,7 @@ mod tests {
         let raw = br#"{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,
             "prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},
             "completion_tokens_details":{"reasoning_tokens":5}}"#;
-        let usage = read(raw).expect("it has numbers");
+        let usage = read(b"", raw).expect("it has numbers");
         assert_eq!(usage.prompt_tokens, Some(10));
         assert_eq!(usage.completion_tokens, Some(20));
         assert_eq!(usage.reasoning_tokens, Some(5));
@@ -149,12 +204,57 @@ mod tests {
     fn usage_of_responses_is_read() {
         let raw = br#"{"input_tokens":1,"input_tokens_details":{"cached_tokens":2},
             "output_tokens":3,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":5}"#;
-        let usage = read(raw).expect("it has numbers");
+        let usage = read(b"", raw).expect("it has numbers");
         assert_eq!(usage.prompt_tokens, Some(1));
         assert_eq!(usage.cached_tokens, Some(2));
         assert_eq!(usage.completion_tokens, Some(3));
         assert_eq!(usage.reasoning_tokens, Some(4));
         assert_eq!(usage.total_tokens, Some(5));
+    }
+
+    #[test]
+    fn usage_of_anthropics_messages_is_read_with_its_cached_tokens_among_the_prompts() {
+        let raw = br#"{"input_tokens":3,"cache_creation_input_tokens":100,
+            "cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":0},
+            "cache_read_input_tokens":40,"output_tokens":7,"service_tier":"standard"}"#;
+        let expected = Usage {
+            prompt_tokens: Some(143),
+            completion_tokens: Some(7),
+            cached_tokens: Some(40),
+            ..Usage::default()
+        };
+        assert_eq!(read(b"", raw), Some(expected));
+        // Without a cache they are null or not there.
+        let raw = br#"{"input_tokens":3,"cache_read_input_tokens":null,"output_tokens":7}"#;
+        let expected = Usage {
+            prompt_tokens: Some(3),
+            completion_tokens: Some(7),
+            ..Usage::default()
+        };
+        assert_eq!(read(b"", raw), Some(expected));
+    }
+
+    #[test]
+    fn a_later_usage_goes_on_from_the_first() {
+        let first = br#"{"input_tokens":3,"cache_creation_input_tokens":0,
+            "cache_read_input_tokens":40,"output_tokens":1}"#;
+        let expected = Usage {
+            prompt_tokens: Some(43),
+            completion_tokens: Some(15),
+            cached_tokens: Some(40),
+            ..Usage::default()
+        };
+        assert_eq!(read(first, br#"{"output_tokens":15}"#), Some(expected));
+        // All numbers are cumulative: those that come again are not added.
+        let later = br#"{"input_tokens":3,"cache_creation_input_tokens":0,
+            "cache_read_input_tokens":40,"output_tokens":15}"#;
+        assert_eq!(read(first, later), Some(expected));
+        let cut = Usage {
+            completion_tokens: Some(1),
+            ..expected
+        };
+        assert_eq!(read(first, b""), Some(cut));
+        assert_eq!(read(first, br#"{"output_tokens":"#), Some(cut));
     }
 
     #[test]
@@ -165,9 +265,9 @@ mod tests {
             prompt_tokens: Some(8),
             ..Usage::default()
         };
-        assert_eq!(read(raw), Some(expected));
+        assert_eq!(read(b"", raw), Some(expected));
         for none in ["", "{}", "null", "[1]", "{\"prompt_tokens\":", "{\"x\":1}"] {
-            assert_eq!(read(none.as_bytes()), None, "{none}");
+            assert_eq!(read(b"", none.as_bytes()), None, "{none}");
         }
     }
 

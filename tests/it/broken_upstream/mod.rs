@@ -33,7 +33,7 @@ fn stream(daemon: &Daemon) -> Answer {
 
 /// That the answer began, was cut, and that the only event says so.
 #[track_caller]
-fn assert_cut(daemon: &Daemon, answer: &Answer, code: &str) {
+pub(crate) fn assert_cut(daemon: &Daemon, answer: &Answer, code: &str) {
     assert_eq!(answer.status(), 200);
     assert!(
         matches!(answer.body.end, End::Cut(_)),
@@ -49,7 +49,7 @@ fn assert_cut(daemon: &Daemon, answer: &Answer, code: &str) {
 
 /// That the last of the answer is an event with an error, behind `before`.
 #[track_caller]
-fn assert_error_event(answer: &Answer, before: &str, code: &str) {
+pub(crate) fn assert_error_event(answer: &Answer, before: &str, code: &str) {
     let text = answer.body.text();
     let last = text
         .strip_prefix(before)

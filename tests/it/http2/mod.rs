@@ -10,7 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::http2::Http2Upstream;
 
 /// A daemon with one worker, so one set of connections.
-fn before(upstream: &Http2Upstream, settings: &str) -> Daemon {
+pub(crate) fn before(upstream: &Http2Upstream, settings: &str) -> Daemon {
     Daemon::builder()
         .upstream_at(&upstream.base_url(), upstream.ca_file())
         .server_settings("workers = 1")
@@ -19,7 +19,7 @@ fn before(upstream: &Http2Upstream, settings: &str) -> Daemon {
 }
 
 /// The fields of an event stream.
-fn events() -> HeaderMap {
+pub(crate) fn events() -> HeaderMap {
     let mut fields = HeaderMap::new();
     fields.insert("content-type", "text/event-stream".parse().unwrap());
     fields

@@ -176,6 +176,7 @@ pub(super) fn full() -> RequestEvent {
         request_id: text(),
         client_request_id: text(),
         upstream_request_id: text(),
+        trace_id: text(),
         client: text(),
         listener: text(),
         remote: text(),

@@ -4,7 +4,7 @@ import httpx2
 import openai
 import pytest
 
-from conftest import wait_until
+from conftest import client_of, wait_until
 
 HELLO = [{"role": "user", "content": "hello"}]
 WORDS = "The last hop adds next to nothing."
@@ -25,6 +25,42 @@ def test_a_streamed_chat_completion(client):
     assert text_of(chunks) == WORDS
     assert chunks[-1].usage.completion_tokens == 8
     assert stream.response.headers["x-request-id"].startswith("req_")
+
+
+@pytest.fixture
+def asking(stand):
+    """A client of an upstreamd that asks for usage in its place."""
+    with client_of(stand["asking"] + "/v1") as client:
+        yield client
+
+
+@pytest.mark.parametrize("kind", ["chat", "text"])
+def test_a_stream_whose_usage_upstreamd_asks_for_is_the_same_as_without(client, asking, seen, kind):
+    def stream(client):
+        if kind == "chat":
+            create, what = client.chat.completions.with_raw_response.create, {"messages": HELLO}
+        else:
+            create, what = client.completions.with_raw_response.create, {"prompt": "hello"}
+        answer = create(model="gpt-5", stream=True, **what)
+        chunks = [chunk.model_dump_json(exclude_unset=True) for chunk in answer.parse()]
+        return chunks, seen()["last"]["json"]
+
+    plain, asked_by_client = stream(client)
+    filtered, asked_by_upstreamd = stream(asking)
+    assert filtered == plain
+    assert len(filtered) > 8
+    assert "usage" not in "".join(filtered)
+    assert "stream_options" not in asked_by_client
+    assert asked_by_upstreamd == asked_by_client | {"stream_options": {"include_usage": True}}
+
+
+def test_a_client_that_asks_for_usage_itself_gets_it_from_an_upstreamd_that_asks_too(asking):
+    options = {"include_usage": True}
+    stream = asking.chat.completions.create(model="gpt-5", messages=HELLO, stream=True, stream_options=options)
+    chunks = list(stream)
+    assert text_of(chunks) == WORDS
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.completion_tokens == 8
 
 
 def test_a_streamed_response(client):

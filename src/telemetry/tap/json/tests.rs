@@ -36,6 +36,32 @@ fn members_of_a_response_inside_an_event_are_taken() {
 }
 
 #[test]
+fn a_stream_of_anthropics_messages_is_read_from_its_first_and_last_events() {
+    let mut scanner = Scanner::default();
+    for text in [
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",
+            "content":[],"model":"claude-1","stop_reason":null,"usage":{"input_tokens":25,
+            "cache_creation_input_tokens":8,"cache_read_input_tokens":4,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"usage"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}"#,
+        r#"{"type":"message_stop"}"#,
+    ] {
+        scanner.restart();
+        scanner.feed(text.as_bytes());
+    }
+    let seen = scanner.observed();
+    assert_eq!(seen.response_id.as_deref(), Some("msg_1"));
+    assert_eq!(seen.model.as_deref(), Some("claude-1"));
+    let expected = crate::telemetry::tap::Usage {
+        prompt_tokens: Some(37),
+        completion_tokens: Some(15),
+        cached_tokens: Some(4),
+        ..crate::telemetry::tap::Usage::default()
+    };
+    assert_eq!(seen.usage, Some(expected));
+}
+
+#[test]
 fn the_last_usage_that_is_not_null_wins() {
     let mut scanner = Scanner::default();
     for (text, total) in [
