@@ -117,11 +117,7 @@ impl Errand<'_> {
             return false;
         };
         let limit = u32::try_from(retry.attempts).unwrap_or(u32::MAX);
-        if self.tries >= retry.attempts
-            || self.again >= limit
-            || ready_in > retry.max_retry_after
-            || self.outbound.wire.is_draining()
-        {
+        if self.tries >= retry.attempts || self.again >= limit || ready_in > retry.max_retry_after {
             return false;
         }
         let budget = self.outbound.engine.budget.as_ref();

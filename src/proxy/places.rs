@@ -126,9 +126,14 @@ impl<'a> Places<'a> {
     pub(super) fn why(&self) -> String {
         let now = Moment::now();
         let why = |seen: &Seen<'_>| {
-            let name = &seen.way.upstream.name;
-            match seen.way.standing.health.ejected_for(now) {
+            let (upstream, standing) = (seen.way.upstream, seen.way.standing);
+            let name = &upstream.name;
+            match standing.health.ejected_for(now) {
+                _ if upstream.lacks_key().is_some() => format!("\"{name}\" has no key yet"),
                 Some(_) if self.several => format!("\"{name}\" fails time after time"),
+                _ if standing.keys.first_back(now).is_none() => {
+                    format!("every key of \"{name}\" is refused there")
+                }
                 _ => format!("every key of \"{name}\" is at its limit"),
             }
         };

@@ -253,6 +253,20 @@ fn when_no_upstream_can_be_asked_the_client_hears_when_to_come_back() {
 }
 
 #[test]
+fn a_refused_key_is_said_where_others_come_back_sooner() {
+    let a = always(401, "", LIMIT);
+    let b = always(429, "Retry-After: 20\r\n", LIMIT);
+    let daemon = before(&a.base_url(), &b.base_url());
+    let mut client = daemon.client();
+    assert_eq!(ask(&mut client).status(), 429);
+    let answer = ask(&mut client);
+    assert!(assert_unavailable(&answer) > 10);
+    let message = answer.body.json()["error"]["message"].to_string();
+    let why = r#"every key of \"a\" is refused there, every key of \"b\" is at its limit"#;
+    assert!(message.contains(why), "{message}");
+}
+
+#[test]
 fn when_every_upstream_fails_time_after_time_they_are_left_in_peace() {
     let (a, b) = (always(503, "", DOWN), dead());
     let daemon = before(&a.base_url(), &b);
