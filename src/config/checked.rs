@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
 pub use super::glob::Glob;
 pub use super::models::{Candidate, Model, Models};
+pub use super::store::{ClientLimits, Store, StoreAddress, WhenAway};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub struct Config {
     pub clients: Vec<Arc<Client>>,
     /// Who of them may come in where.
     pub listeners: Listeners,
+    /// Where several hosts count together what clients are held to. None: this
+    /// one counts by itself.
+    pub store: Option<Store>,
     /// Names of keys that could not be looked at: systemd alone can read them.
     pub unread_keys: Vec<String>,
     /// The file it was read from, if there was one.
@@ -165,6 +169,10 @@ pub struct Upstream {
     pub pool_max_idle: usize,
     /// Offer HTTP/2 in ALPN (https) or speak it with prior knowledge (http).
     pub http2: bool,
+    /// Requests to it that may run at the same time; more wait. None: any number.
+    pub max_running: Option<NonZeroU32>,
+    /// How long one may wait. 0: not at all.
+    pub queue_timeout: Duration,
     /// Certificates, for https.
     pub tls: Tls,
 }

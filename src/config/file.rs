@@ -18,7 +18,7 @@ use super::place::{At, Place};
 use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::source::Source;
-use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
+use super::written::{Client, KeySource, Limits, Listener, Log, Server, Upstream, Written};
 
 mod model;
 
@@ -128,6 +128,14 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
         };
         written.listeners.insert(name, listener);
     });
+    root.take_table("limits", |section| {
+        written.limits = Limits {
+            store: section.take("store"),
+            key: section.take::<Name>("key").map(named),
+            timeout: section.take("timeout"),
+            when_away: section.take("when_away"),
+        };
+    });
     root.finish();
     Ok(written)
 }
@@ -204,6 +212,8 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
         pool_idle_timeout: section.take("pool_idle_timeout"),
         pool_max_idle: section.take("pool_max_idle"),
         http2: section.take("http2"),
+        max_running: section.take("max_running"),
+        queue_timeout: section.take("queue_timeout"),
         ..Upstream::new(place)
     };
     section.take_table("fields", |section| upstream.fields = fields(section));
@@ -226,6 +236,9 @@ fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
         gid: section.take("gid"),
         models: section.take_all("models"),
         endpoints: section.take_all("endpoints"),
+        requests_per_minute: section.take("requests_per_minute"),
+        tokens_per_minute: section.take("tokens_per_minute"),
+        max_running: section.take("max_running"),
     }
 }
 

@@ -20,6 +20,7 @@ use super::place::{At, Place};
 use super::problem::{Problem, Problems};
 use super::secret::Secret;
 use super::size::Size;
+use super::store::{StoreAddress, WhenAway};
 
 /// The name of the upstream when no file gives it one.
 const UNNAMED: &str = "default";
@@ -33,6 +34,7 @@ pub(super) struct Written {
     pub(super) models: BTreeMap<String, Model>,
     pub(super) clients: BTreeMap<String, Client>,
     pub(super) listeners: BTreeMap<String, Listener>,
+    pub(super) limits: Limits,
 }
 
 /// `[server]`
@@ -76,6 +78,8 @@ pub(super) struct Upstream {
     pub(super) pool_idle_timeout: Option<At<Duration>>,
     pub(super) pool_max_idle: Option<At<usize>>,
     pub(super) http2: Option<At<bool>>,
+    pub(super) max_running: Option<At<usize>>,
+    pub(super) queue_timeout: Option<At<Duration>>,
     pub(super) tls: Tls,
 }
 
@@ -122,6 +126,9 @@ pub(super) struct Client {
     pub(super) gid: Option<At<GroupAccount>>,
     pub(super) models: Option<At<Vec<At<ModelName>>>>,
     pub(super) endpoints: Option<At<Vec<At<Endpoint>>>>,
+    pub(super) requests_per_minute: Option<At<usize>>,
+    pub(super) tokens_per_minute: Option<At<usize>>,
+    pub(super) max_running: Option<At<usize>>,
 }
 
 /// `[listener.NAME]`
@@ -129,6 +136,15 @@ pub(super) struct Client {
 pub(super) struct Listener {
     pub(super) clients: Option<At<Vec<At<ClientName>>>>,
     pub(super) require_key: Option<At<RequireKey>>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    pub(super) store: Option<At<StoreAddress>>,
+    pub(super) key: Option<At<KeySource>>,
+    pub(super) timeout: Option<At<Duration>>,
+    pub(super) when_away: Option<At<WhenAway>>,
 }
 
 /// Where a key comes from.
@@ -197,6 +213,9 @@ impl Client {
             gid: None,
             models: None,
             endpoints: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            max_running: None,
         }
     }
 }
@@ -216,6 +235,8 @@ impl Upstream {
             pool_idle_timeout: None,
             pool_max_idle: None,
             http2: None,
+            max_running: None,
+            queue_timeout: None,
             tls: Tls::default(),
         }
     }
