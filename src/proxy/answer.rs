@@ -15,7 +15,7 @@ use super::fields;
 use super::joined::Joined;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
-use crate::upstream::{self, Failure, FailureKind};
+use crate::upstream::{self, Failure, FailureKind, Place};
 
 /// What hyper's server sends.
 pub struct AnswerBody(Source);
@@ -52,6 +52,8 @@ pub(super) struct Origin {
     pub(super) has_no_content: bool,
     /// Whether its answers say how many tokens were used.
     pub(super) counts_tokens: bool,
+    /// The request's place at the upstream, given back at the answer's end.
+    pub(super) place: Option<Place>,
 }
 
 enum State {
@@ -203,6 +205,7 @@ impl Passing {
     }
 
     fn finish(&mut self) {
+        self.origin.place = None;
         self.observe();
         self.wire.finish();
     }

@@ -109,6 +109,7 @@ pub async fn forward(
         pass_interim(&mut request, wire);
     }
 
+    let place = way.place(client).await?;
     let mut effort = Effort::default();
     let outcome = if wants_websocket {
         let fields = &mut request.head.headers;
@@ -157,6 +158,7 @@ pub async fn forward(
             stream,
             early,
             idle_timeout: upstream.idle_timeout,
+            place,
         });
         wire.finish();
         return Ok(Response::from_parts(head, AnswerBody::own("")));
@@ -171,6 +173,7 @@ pub async fn forward(
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
             ),
         counts_tokens,
+        place,
     };
     let body = AnswerBody::passing(body, tap, Rc::clone(wire), origin, close_delimited);
     Ok(Response::from_parts(head, body))

@@ -1,13 +1,14 @@
 //! The upstream side: connections to the base URL, and requests on them.
 //!
 //! A [`Pool`] belongs to one worker and one snapshot of the configuration, so
-//! nothing here is shared between threads and nothing here is locked. From the
+//! nothing of it is shared between threads and nothing is locked. From the
 //! outside in:
 //!
 //! - [`Pool::send`] takes a [`Request`], finds or opens a connection, and
 //!   returns the [`Answer`] head with a body that is still arriving;
 //! - `http1` and `http2` each carry a request over one connection, on hyper's
 //!   low-level client;
+//! - [`Places`] says how many may run there at the same time, over all workers;
 //! - `dial` opens a connection: names, addresses (happy eyeballs), TLS;
 //! - [`Failure`] says what went wrong, at which address.
 
@@ -20,6 +21,7 @@ mod happy_eyeballs;
 mod http1;
 mod http2;
 mod pool;
+mod queue;
 mod request;
 mod stream;
 mod tls;
@@ -28,6 +30,7 @@ pub use body::AnswerBody;
 pub use dial::Dialer;
 pub use failure::{Failure, FailureKind};
 pub use pool::{Answer, Effort, Pool};
+pub use queue::{NoPlace, Place, Places};
 pub use request::{BodyFault, BytesIn, Request, RequestBody};
 pub use stream::Stream;
-pub use tls::TlsError;
+pub use tls::{TlsError, platform_tls};

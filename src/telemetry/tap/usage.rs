@@ -25,6 +25,16 @@ pub struct Usage {
     pub total_tokens: Option<u64>,
 }
 
+impl Usage {
+    /// All tokens: as the upstream summed them up, else those of request and answer.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        let counted = [self.prompt_tokens, self.completion_tokens];
+        let sum = counted.into_iter().flatten().fold(0, u64::saturating_add);
+        self.total_tokens.unwrap_or(sum)
+    }
+}
+
 /// The usage in a raw JSON object; None if there is no number that is known.
 pub(super) fn read(raw: &[u8]) -> Option<Usage> {
     match serde_json::from_slice(raw).ok()? {

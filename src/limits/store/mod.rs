@@ -1,0 +1,375 @@
+//! The counters of several hosts, in a Valkey or Redis.
+//!
+//! Three scripts do on its clock what `tally` does on this host's: `admit.lua`
+//! before a request, `charge.lua` after its answer, `hold.lua` when one ends.
+//! A worker has one connection ([`Link`]), opened beside its requests; none of
+//! them waits for it longer than `timeout`.
+//!
+//! How many requests run is no counter that could drift when an instance dies
+//! or a message is lost: every worker says how many of a client run on it, and
+//! is believed for [`BELIEVED`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use slog::{Logger, info, warn};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+mod connection;
+
+use self::connection::{Connection, Failed, Script};
+use super::rate::Rate;
+use super::standing::Standing;
+use super::tally::{Exceeded, Limit};
+use crate::config::checked::{ClientLimits, Store, StoreAddress, WhenAway};
+use crate::upstream::{TlsError, platform_tls};
+
+/// How long the word of a worker is believed that it runs so many requests:
+/// what a host that died takes with it comes back after that.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// How often it says so again, and looks whether the store is there: some servers
+/// close what is silent for a minute.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to be opened. No request waits for that.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+
+/// The store, as all workers know it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    store: Store,
+    tls: Option<Arc<ClientConfig>>,
+    /// Whether it was last found to be away; so each change is said once.
+    away: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(store: &Store) -> Result<Self, TlsError> {
+        let tls = match store.address {
+            StoreAddress::Tcp { tls: true, .. } => Some(Arc::new(platform_tls()?)),
+            _ => None,
+        };
+        Ok(Shared {
+            store: store.clone(),
+            tls,
+            away: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is_same_as(&self, other: &Shared) -> bool {
+        self.store == other.store
+    }
+
+    /// Another store in place of `before`: if that was away, this one is back.
+    pub(super) fn follow(&self, before: &Shared) {
+        let away = before.away.load(Ordering::Relaxed);
+        self.away.store(away, Ordering::Relaxed);
+    }
+
+    fn is_away(&self, why: &Failed, log: &Logger) {
+        if self.away.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let when_away = self.store.when_away;
+        let meanwhile = match when_away {
+            WhenAway::Open => "each host counts by itself",
+            WhenAway::Closed => "requests of clients with a limit are refused",
+        };
+        warn!(log, "the store of the limits at {} is away: {}; until it is back {}", self.store.address, why, meanwhile;
+            "event" => "limits_store_away", "store" => %self.store.address, "when_away" => when_away.word(), "error" => %why);
+    }
+
+    fn is_back(&self, log: &Logger) {
+        if self.away.swap(false, Ordering::Relaxed) {
+            info!(log, "the store of the limits at {} is back", self.store.address;
+                "event" => "limits_store_back", "store" => %self.store.address, "when_away" => self.store.when_away.word());
+        }
+    }
+}
+
+/// One worker's connection to the store.
+pub(super) struct Link {
+    shared: Arc<Shared>,
+    log: Logger,
+    /// What the store calls this worker of this instance.
+    id: String,
+    connection: RefCell<Option<Connection>>,
+    is_connecting: Cell<bool>,
+    /// It could not be reached when that was last tried: nobody waits for it.
+    is_lost: Cell<bool>,
+    /// Connecting has ended, one way or the other.
+    connected: Notify,
+    /// How many requests of each client run here.
+    running: RefCell<HashMap<Arc<str>, u32>>,
+    said: Cell<Instant>,
+}
+
+/// A request's place among those of its client that run; left when it is dropped.
+pub(super) struct Seat {
+    link: Rc<Link>,
+    client: Arc<str>,
+}
+
+impl Link {
+    pub(super) fn new(shared: Arc<Shared>, log: Logger) -> Rc<Self> {
+        Rc::new(Link {
+            shared,
+            log,
+            id: Uuid::now_v7().to_string(),
+            connection: RefCell::default(),
+            is_connecting: Cell::new(false),
+            is_lost: Cell::new(false),
+            connected: Notify::new(),
+            running: RefCell::default(),
+            said: Cell::new(Instant::now()),
+        })
+    }
+
+    pub(super) fn leads_to(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
+    pub(super) fn when_away(&self) -> WhenAway {
+        self.shared.store.when_away
+    }
+
+    /// Counts a request in. None: the store is away.
+    pub(super) async fn admit(
+        self: &Rc<Self>,
+        client: &Arc<str>,
+        held: &ClientLimits,
+    ) -> Option<Result<(Option<Seat>, Standing), Exceeded>> {
+        let seat = self.seat(client, held);
+        let running = self.running.borrow().get(client).copied().unwrap_or(0);
+        let asking = self.ask(Script::Admit, || {
+            let number = |limit: Option<NonZeroU64>| limit.map_or(0, NonZeroU64::get);
+            let most = held.max_running.map_or(0, |most| u64::from(most.get()));
+            vec![
+                key(client, "requests"),
+                key(client, "tokens"),
+                key(client, "running"),
+                number(held.requests_per_minute).to_string(),
+                number(held.tokens_per_minute).to_string(),
+                most.to_string(),
+                self.id.clone(),
+                running.to_string(),
+                BELIEVED.as_millis().to_string(),
+            ]
+        });
+        let patience = self.shared.store.timeout;
+        let told = match timeout(patience, asking).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(Failed::KnownAway)) => return None,
+            Ok(Err(failed)) => {
+                self.lose(&failed);
+                return None;
+            }
+            Err(_elapsed) => {
+                self.lose(&Failed::Silent(patience));
+                return None;
+            }
+        };
+        let [limit, wait, requests, tokens] = told[..] else {
+            self.lose(&Failed::Nonsense);
+            return None;
+        };
+        let time = |microseconds: i64| Duration::from_micros(microseconds.max(0).unsigned_abs());
+        let window = |rate: Option<_>, reset| rate.map(|rate| Rate(rate).window(time(reset)));
+        let standing = Standing {
+            requests: window(held.requests_per_minute, requests),
+            tokens: window(held.tokens_per_minute, tokens),
+        };
+        let limit = match limit {
+            0 => return Some(Ok((seat, standing))),
+            1 => Limit::Requests,
+            2 => Limit::Tokens,
+            _ => Limit::Running,
+        };
+        Some(Err(Exceeded {
+            limit,
+            wait: time(wait),
+            standing,
+        }))
+    }
+
+    /// A place among those that run, if it is counted how many do.
+    pub(super) fn seat(self: &Rc<Self>, client: &Arc<str>, held: &ClientLimits) -> Option<Seat> {
+        held.max_running?;
+        let mut running = self.running.borrow_mut();
+        *running.entry(Arc::clone(client)).or_default() += 1;
+        Some(Seat {
+            link: Rc::clone(self),
+            client: Arc::clone(client),
+        })
+    }
+
+    /// Takes tokens; nobody waits for it.
+    pub(super) fn charge(self: &Rc<Self>, client: &Arc<str>, rate: NonZeroU64, tokens: u64) {
+        self.tell(
+            Script::Charge,
+            vec![key(client, "tokens"), rate.to_string(), tokens.to_string()],
+        );
+    }
+
+    /// Looks whether the store is there, says again how much runs here, and
+    /// tries to reach a store that is away.
+    pub(super) fn sweep(self: &Rc<Self>) {
+        if self.connection.borrow().is_none() {
+            self.connect();
+        } else if self.said.get().elapsed() >= AGAIN {
+            self.say_all();
+        }
+    }
+
+    fn say_all(self: &Rc<Self>) {
+        self.said.set(Instant::now());
+        let clients: Vec<_> = self.running.borrow().keys().cloned().collect();
+        if clients.is_empty() {
+            // Whatever it is, it says that the store is there.
+            self.say(&Arc::from(""));
+        }
+        clients.iter().for_each(|client| self.say(client));
+    }
+
+    /// Says how many requests of `client` run here.
+    fn say(self: &Rc<Self>, client: &Arc<str>) {
+        let running = self.running.borrow().get(client).copied().unwrap_or(0);
+        self.tell(
+            Script::Hold,
+            vec![
+                key(client, "running"),
+                self.id.clone(),
+                running.to_string(),
+                BELIEVED.as_millis().to_string(),
+            ],
+        );
+    }
+
+    /// Runs a script that nobody waits for, if the store is there.
+    fn tell(self: &Rc<Self>, script: Script, words: Vec<String>) {
+        let Some(connection) = self.connection.borrow().clone() else {
+            return;
+        };
+        let link = Rc::clone(self);
+        spawn_local(async move {
+            let patience = link.shared.store.timeout;
+            let told = match timeout(patience, connection.run(script, &words)).await {
+                Ok(told) => told,
+                Err(_elapsed) => Err(Failed::Silent(patience)),
+            };
+            if let Err(failed) = told {
+                // Perhaps another one is in its place already.
+                let is_it = link.connection.borrow().as_ref().is_some_and(|now| now.is(&connection));
+                match failed {
+                    Failed::Broken(_) if is_it => link.reconnect(),
+                    failed if is_it => link.lose(&failed),
+                    _ => {}
+                }
+            }
+        });
+    }
+
+    /// Runs a script. If the connection has ended since it was used last, on
+    /// another one.
+    async fn ask(
+        self: &Rc<Self>,
+        script: Script,
+        words: impl Fn() -> Vec<String>,
+    ) -> Result<Vec<i64>, Failed> {
+        let connection = self.connection().await?;
+        match connection.run(script, &words()).await {
+            Err(Failed::Broken(_)) => {
+                self.reconnect();
+                let connection = self.connection().await?;
+                connection.run(script, &words()).await
+            }
+            told => told,
+        }
+    }
+
+    /// The connection; waits while it is opened, unless it was lost before.
+    async fn connection(self: &Rc<Self>) -> Result<Connection, Failed> {
+        loop {
+            if let Some(connection) = &*self.connection.borrow() {
+                return Ok(connection.clone());
+            }
+            if self.is_lost.get() {
+                return Err(Failed::KnownAway);
+            }
+            self.connect();
+            self.connected.notified().await;
+        }
+    }
+
+    fn reconnect(self: &Rc<Self>) {
+        self.connection.take();
+        self.connect();
+    }
+
+    /// The store does not answer as it should: nobody asks it until it does.
+    fn lose(self: &Rc<Self>, why: &Failed) {
+        self.connection.take();
+        self.is_lost.set(true);
+        self.shared.is_away(why, &self.log);
+        self.connect();
+    }
+
+    fn connect(self: &Rc<Self>) {
+        if self.is_connecting.replace(true) {
+            return;
+        }
+        let link = Rc::clone(self);
+        spawn_local(async move {
+            let shared = &link.shared;
+            let opening = Connection::open(&shared.store, shared.tls.as_ref());
+            let opened = match timeout(CONNECT_TIME, opening).await {
+                Ok(opened) => opened,
+                Err(_elapsed) => Err(Failed::Silent(CONNECT_TIME)),
+            };
+            link.is_connecting.set(false);
+            match opened {
+                Ok(connection) => {
+                    *link.connection.borrow_mut() = Some(connection);
+                    link.is_lost.set(false);
+                    shared.is_back(&link.log);
+                    link.say_all();
+                }
+                Err(failed) => {
+                    link.is_lost.set(true);
+                    shared.is_away(&failed, &link.log);
+                }
+            }
+            link.connected.notify_waiters();
+        });
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut running = self.link.running.borrow_mut();
+        if let Some(count) = running.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(&self.client);
+            }
+        }
+        drop(running);
+        self.link.say(&self.client);
+    }
+}
+
+/// The key of one of a client's counters. All of a client are in one slot of a
+/// cluster, which one script needs.
+fn key(client: &str, counter: &str) -> String {
+    format!("upstreamd:{{{client}}}:{counter}")
+}
