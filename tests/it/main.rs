@@ -27,6 +27,7 @@ mod held_clients;
 mod http2;
 mod interim;
 mod keys;
+mod limits;
 mod listening;
 mod litellm;
 mod logs;
