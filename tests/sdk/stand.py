@@ -1,10 +1,11 @@
 """What the SDK tests talk to: the real upstreamd before the loopback upstream.
 
-Four instances, each on ports of the kernel's choosing:
+Five instances, each on ports of the kernel's choosing:
 
 - `proxy` (and the Unix socket `socket`): before the loopback upstream, TLS
   verified, with a client key; JSON bodies up to 1 MiB;
 - `models`: before the same upstream, with models of its own and no others;
+- `limited`: before the same upstream, with 30 requests a minute;
 - `dead`: its upstream refuses connections;
 - `silent`: its upstream accepts connections and never says a word.
 """
@@ -70,6 +71,7 @@ def stand(upstreamd, loopback):
             "proxy": daemon("proxy", upstream["base_url"], "10s"),
             "socket": str(directory / "proxy" / "upstreamd.sock"),
             "models": daemon("models", upstream["base_url"], "10s", server="strict_models = true", tables=MODELS),
+            "limited": daemon("limited", upstream["base_url"], "10s", tables="requests_per_minute = 30\n"),
             "dead": daemon("dead", at(refusing), "10s"),
             "silent": daemon("silent", at(accepting), "200ms"),
             "client_key": CLIENT_KEY,

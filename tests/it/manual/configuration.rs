@@ -43,7 +43,7 @@ pub(super) fn known() -> Vec<Key> {
         "nonsense = 1\n[server]\nnonsense = 1\n[log]\nnonsense = 1\n{UPSTREAM}nonsense = 1\n\
          [upstream.NAME.tls]\nnonsense = 1\n[model.NAME]\nnonsense = 1\n\
          [[model.NAME.upstreams]]\nnonsense = 1\n[client.NAME]\nnonsense = 1\n\
-         [listener.NAME]\nnonsense = 1\n"
+         [listener.NAME]\nnonsense = 1\n[limits]\nnonsense = 1\n"
     );
     let mut known = Vec::new();
     for line in refusal(&wrong).lines() {
@@ -191,6 +191,7 @@ fn what_needs_a_restart_is_described_so() {
             ("listen", _) => "\"127.0.0.1:1\"".to_owned(),
             ("format", _) => "\"auto\"".to_owned(),
             ("level", _) => "\"debug\"".to_owned(),
+            ("when_away", _) => "\"closed\"".to_owned(),
             (_, "true") | (_, "false") => continue,
             (_, size) if size.ends_with("iB") => "\"512KiB\"".to_owned(),
             (_, number) if number.parse::<u64>().is_ok() => "7".to_owned(),
