@@ -44,16 +44,19 @@ pub(super) async fn respond(
         answer
     } else {
         let mut standing = None;
-        let answering = pin!(admit_and_forward(
-            head,
-            incoming,
-            &wire,
-            &engine,
-            &request_id,
-            peer,
-            &mut standing,
-        ));
-        let mut answer = match unless_aborted(&wire, answering).await {
+        let answered = {
+            let answering = pin!(admit_and_forward(
+                head,
+                incoming,
+                &wire,
+                &engine,
+                &request_id,
+                peer,
+                &mut standing,
+            ));
+            unless_aborted(&wire, answering).await
+        };
+        let mut answer = match answered {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
         };

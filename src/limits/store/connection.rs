@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisConnectionInfo, RedisError, cmd};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, cmd};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -94,7 +94,8 @@ impl Connection {
         store: &Store,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Connection, Failed> {
-        let mut login = RedisConnectionInfo::default();
+        let mut login =
+            RedisConnectionInfo::default().set_lib_name("upstreamd", env!("CARGO_PKG_VERSION"));
         if let Some(password) = &store.password {
             login = login.set_password(String::from_utf8_lossy(password.content()));
         }
@@ -162,7 +163,10 @@ async fn start(
     login: &RedisConnectionInfo,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<MultiplexedConnection, Failed> {
-    let (redis, driver) = MultiplexedConnection::new(login, stream).await?;
+    // Whoever asks waits no longer than `timeout`, whatever that is.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let (redis, driver) =
+        MultiplexedConnection::new_with_config(login, stream, config).await?;
     spawn_local(driver);
     Ok(redis)
 }

@@ -22,7 +22,7 @@ use slog::{Logger, info, warn};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
-use uuid::Uuid;
+use uuid::Builder;
 
 mod connection;
 
@@ -125,7 +125,7 @@ impl Link {
         Rc::new(Link {
             shared,
             log,
-            id: Uuid::now_v7().to_string(),
+            id: new_id(),
             connection: RefCell::default(),
             is_connecting: Cell::new(false),
             is_lost: Cell::new(false),
@@ -366,6 +366,14 @@ impl Drop for Seat {
         drop(running);
         self.link.say(&self.client);
     }
+}
+
+/// A name that no other worker anywhere has.
+fn new_id() -> String {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).expect("the generator seeds itself from the kernel");
+    let id = Builder::from_random_bytes(random).into_uuid();
+    id.simple().to_string()
 }
 
 /// The key of one of a client's counters. All of a client are in one slot of a
