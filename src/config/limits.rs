@@ -119,8 +119,7 @@ pub(super) const MAX_RUNNING: Limit<usize> = Limit {
 
 /// Longer than a burst of short answers takes, and shorter than a person's
 /// patience. 0 refuses at once.
-pub(super) const QUEUE_TIMEOUT: Limit<Duration> =
-    duration(Duration::from_secs(5), Duration::ZERO);
+pub(super) const QUEUE_TIMEOUT: Limit<Duration> = duration(Duration::from_secs(5), Duration::ZERO);
 
 /// A store in the same data centre answers within 1 ms; every request of a
 /// limited client waits for it, so a minute's wait would be no limit but an outage.

@@ -10,12 +10,12 @@ use std::path::Path;
 use super::check;
 use super::checked::{Config, ListenAddress, Listeners, Upstream};
 use super::duration;
+use super::limits;
 use super::listener::{in_header, requirement_word};
 use super::log;
 use super::place::{At, Place};
 use super::size::Size;
 use super::store::WhenAway;
-use super::limits;
 use super::written::{self, Written};
 
 mod model;

@@ -125,8 +125,7 @@ impl fmt::Display for StoreAddress {
 }
 
 impl Text for StoreAddress {
-    const EXPECTED: &'static str =
-        "an address such as \"redis://127.0.0.1:6379/0\", \"rediss://host\" or \"unix:/run/valkey.sock\"";
+    const EXPECTED: &'static str = "an address such as \"redis://127.0.0.1:6379/0\", \"rediss://host\" or \"unix:/run/valkey.sock\"";
 
     fn from_text(text: &str) -> Result<StoreAddress, Wrong> {
         if text.starts_with("unix:") {
@@ -138,7 +137,8 @@ impl Text for StoreAddress {
         }
         if holds_a_password(text) {
             let wrong = Wrong::described("a URL with a password (hidden)");
-            return Err(wrong.help("secrets don't belong in a URL; name the password's key: key = \"NAME\""));
+            return Err(wrong
+                .help("secrets don't belong in a URL; name the password's key: key = \"NAME\""));
         }
         let wrong = |help: &str| Err(Wrong::text(text).help(help));
         let tls = match text.split_once("://").map(|(scheme, _)| scheme) {

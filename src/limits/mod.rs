@@ -41,8 +41,12 @@ impl Limits {
     /// # Errors
     /// TLS for the store cannot be set up.
     pub fn new(config: &Config) -> Result<Self, TlsError> {
-        let held = config.clients.iter().filter(|client| client.limits.is_some());
-        let tally = |client: &Arc<Client>| (client.name.clone(), Arc::new(Tally::new(&client.name)));
+        let held = config
+            .clients
+            .iter()
+            .filter(|client| client.limits.is_some());
+        let tally =
+            |client: &Arc<Client>| (client.name.clone(), Arc::new(Tally::new(&client.name)));
         let store = config.store.as_ref().map(Shared::new).transpose()?;
         Ok(Limits {
             tallies: held.map(tally).collect(),
@@ -131,7 +135,10 @@ impl Limiter {
         }
         let standing = tally.admit(held).map_err(Refused::Exceeded)?;
         // The other hosts hear of it when the store is back.
-        let seat = self.link.as_ref().and_then(|link| link.seat(&tally.name, held));
+        let seat = self
+            .link
+            .as_ref()
+            .and_then(|link| link.seat(&tally.name, held));
         Ok((admission(tally, seat), standing))
     }
 }

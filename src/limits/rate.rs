@@ -61,12 +61,10 @@ impl Taken {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let then = after_one(seen, rate, now)?;
-            match self.0.compare_exchange_weak(
-                seen,
-                then,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .0
+                .compare_exchange_weak(seen, then, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return Ok(Duration::from_nanos(then - now)),
                 Err(other) => seen = other,
             }
@@ -135,7 +133,10 @@ mod tests {
         assert!(taken.look(rate, 0).is_ok());
         taken.charge(rate, 900, 0);
         let window = rate.window(taken.reset(0));
-        assert_eq!((window.remaining, window.reset), (0, Duration::from_secs(90)));
+        assert_eq!(
+            (window.remaining, window.reset),
+            (0, Duration::from_secs(90))
+        );
         // 300 too much, and one to be had.
         assert_eq!(taken.look(rate, 0), Err(Duration::from_millis(30_100)));
         assert!(taken.look(rate, 30_100_000_000).is_ok());

@@ -120,9 +120,8 @@ impl Tally {
     }
 
     fn standing(&self, limits: &ClientLimits, now: u64) -> Standing {
-        let window = |rate: Option<_>, taken: &Taken| {
-            rate.map(|rate| Rate(rate).window(taken.reset(now)))
-        };
+        let window =
+            |rate: Option<_>, taken: &Taken| rate.map(|rate| Rate(rate).window(taken.reset(now)));
         Standing {
             requests: window(limits.requests_per_minute, &self.requests),
             tokens: window(limits.tokens_per_minute, &self.tokens),

@@ -85,11 +85,7 @@ impl Places {
         Box::pin(self.wait(client, patience)).await
     }
 
-    async fn wait(
-        self: &Arc<Self>,
-        client: &str,
-        patience: Duration,
-    ) -> Result<Place, NoPlace> {
+    async fn wait(self: &Arc<Self>, client: &str, patience: Duration) -> Result<Place, NoPlace> {
         let (give, given) = oneshot::channel();
         let ticket = self.queue().push(client, give, &self.waiting)?;
         let waiter = Waiter {
@@ -173,22 +169,20 @@ impl Drop for Waiter<'_> {
 /// they came.
 #[derive(Debug, Default)]
 struct Queue {
-    turns: VecDeque<(Box<str>, VecDeque<(u64, Give)>)>,
+    turns: VecDeque<(Box<str>, Line)>,
     length: usize,
     next: u64,
 }
 
 type Give = oneshot::Sender<Place>;
 
+/// Those of one client, by their tickets.
+type Line = VecDeque<(u64, Give)>;
+
 impl Queue {
     /// Puts a request of `client` at the end of its client's. If the queue is
     /// full, the last one of the client with the most goes for it.
-    fn push(
-        &mut self,
-        client: &str,
-        give: Give,
-        waiting: &AtomicUsize,
-    ) -> Result<u64, NoPlace> {
+    fn push(&mut self, client: &str, give: Give, waiting: &AtomicUsize) -> Result<u64, NoPlace> {
         let own = self.turns.iter().position(|(name, _)| **name == *client);
         if self.length >= MOST_WAITING {
             let own = own.map_or(0, |at| self.turns[at].1.len());
@@ -271,9 +265,15 @@ mod tests {
             // Whose it is can be told by the one that hears that it is gone.
             drop(give);
             let gone = |receiver: &mut oneshot::Receiver<Place>| {
-                receiver.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+                matches!(
+                    receiver.try_recv(),
+                    Err(oneshot::error::TryRecvError::Closed)
+                )
             };
-            let at = given.iter_mut().position(|(_, _, given)| gone(given)).unwrap();
+            let at = given
+                .iter_mut()
+                .position(|(_, _, given)| gone(given))
+                .unwrap();
             order.push_str(given.remove(at).1);
         }
         assert_eq!(order, "abcaca");
@@ -283,12 +283,17 @@ mod tests {
     #[test]
     fn a_full_queue_has_room_for_a_client_that_has_less() {
         let mut queue = Queue::default();
-        let many: Vec<_> = (0..MOST_WAITING).map(|_| push(&mut queue, "many")).collect();
+        let many: Vec<_> = (0..MOST_WAITING)
+            .map(|_| push(&mut queue, "many"))
+            .collect();
         assert!(many.iter().all(|(ticket, _)| ticket.is_ok()));
         assert_eq!(push(&mut queue, "many").0, Err(NoPlace::QueueFull));
         assert!(push(&mut queue, "few").0.is_ok());
         let (_, mut last) = many.into_iter().next_back().unwrap();
-        assert_eq!(last.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
+        assert_eq!(
+            last.try_recv().unwrap_err(),
+            oneshot::error::TryRecvError::Closed
+        );
         assert_eq!(queue.length, MOST_WAITING);
     }
 
@@ -324,7 +329,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
         assert_eq!((places.taken(), places.waiting()), (0, 0));
     }
 }

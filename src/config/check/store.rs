@@ -37,7 +37,8 @@ pub(super) fn check(
         match key::load(source, Bearer::Upstream, &surroundings.credentials) {
             Ok(secret) => password = Some(secret),
             // To show it needs no password.
-            Err(Unloaded::Missing(_)) if surroundings.occasion == crate::config::Occasion::Print => {}
+            Err(Unloaded::Missing(_))
+                if surroundings.occasion == crate::config::Occasion::Print => {}
             Err(Unloaded::Sealed(_)) if surroundings.occasion.tolerates_sealed_keys() => {
                 problems.could_not_read(source.value.name());
             }

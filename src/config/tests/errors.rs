@@ -272,7 +272,10 @@ fn limits_are_numbers_within_bounds_and_a_store_is_an_address() {
             "max_running = 1000001",
             "client.c.max_running: found 1000001, expected 1 to 1000000",
         ),
-        ("requests_per_minut = 1", "did you mean `requests_per_minute`?"),
+        (
+            "requests_per_minut = 1",
+            "did you mean `requests_per_minute`?",
+        ),
     ] {
         let errors = client(limit);
         assert!(errors.contains(expected), "{errors}");
@@ -282,10 +285,19 @@ fn limits_are_numbers_within_bounds_and_a_store_is_an_address() {
             "store = \"127.0.0.1:6379\"",
             "limits.store: found \"127.0.0.1:6379\", expected an address such as",
         ),
-        ("store = \"127.0.0.1:6379\"", "the scheme too: \"redis://127.0.0.1:6379\""),
+        (
+            "store = \"127.0.0.1:6379\"",
+            "the scheme too: \"redis://127.0.0.1:6379\"",
+        ),
         ("when_away = \"opened\"", "expected \"open\" or \"closed\""),
-        ("timeout = \"1m\"", "found \"1m\", expected \"1ms\" to \"10s\""),
-        ("key = \"k\"", "limits.key: a password, and nothing says where the store is"),
+        (
+            "timeout = \"1m\"",
+            "found \"1m\", expected \"1ms\" to \"10s\"",
+        ),
+        (
+            "key = \"k\"",
+            "limits.key: a password, and nothing says where the store is",
+        ),
         (
             "store = \"redis://h\"\nkey = \"nowhere\"",
             "limits.key: there is no key named \"nowhere\"",
@@ -295,5 +307,8 @@ fn limits_are_numbers_within_bounds_and_a_store_is_an_address() {
         assert!(errors.contains(expected), "{errors}");
     }
     let errors = wrong("[limits]\nstore = \"redis://me:hunter2@h\"\n");
-    assert!(errors.contains("secrets don't belong in a URL") && !errors.contains("hunter2"), "{errors}");
+    assert!(
+        errors.contains("secrets don't belong in a URL") && !errors.contains("hunter2"),
+        "{errors}"
+    );
 }

@@ -22,7 +22,7 @@ user_agent = 'a \"quoted\" \\ agent'
 fields = { accept-encoding = \"identity\" }
 http2 = true
 max_running = 7
-queue_timeout = "1s"
+queue_timeout = \"1s\"
 [upstream.\"a.b\".tls]
 platform_roots = true
 [upstream.second]
@@ -53,10 +53,10 @@ max_running = 8
 [client.e]
 uid = 8
 [limits]
-store = "rediss://me@h/2"
-key = "k"
-timeout = "75ms"
-when_away = "closed"
+store = \"rediss://me@h/2\"
+key = \"k\"
+timeout = \"75ms\"
+when_away = \"closed\"
 [listener.\"127.0.0.1:1\"]
 clients = [\"e\"]
 [listener.upstreamd]

@@ -9,4 +9,4 @@ due = due + 60000000 / ARGV[1] * ARGV[2]
 -- A debt of more than a day is forgotten after one.
 local kept = math.min(math.ceil((due - now) / 1000) + 1, 86400000)
 redis.call('SET', KEYS[1], string.format('%.2f', due), 'PX', kept)
-return 0
+return {}

@@ -165,8 +165,7 @@ async fn start(
 ) -> Result<MultiplexedConnection, Failed> {
     // Whoever asks waits no longer than `timeout`, whatever that is.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let (redis, driver) =
-        MultiplexedConnection::new_with_config(login, stream, config).await?;
+    let (redis, driver) = MultiplexedConnection::new_with_config(login, stream, config).await?;
     spawn_local(driver);
     Ok(redis)
 }

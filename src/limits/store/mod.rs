@@ -44,6 +44,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// How long a connection may take to be opened. No request waits for that.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
+/// A connection that was of use for so long is worth another one at once.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// The store, as all workers know it.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -112,6 +115,8 @@ pub(super) struct Link {
     /// How many requests of each client run here.
     running: RefCell<HashMap<Arc<str>, u32>>,
     said: Cell<Instant>,
+    /// When the last connection was opened.
+    opened: Cell<Instant>,
 }
 
 /// A request's place among those of its client that run; left when it is dropped.
@@ -132,6 +137,7 @@ impl Link {
             connected: Notify::new(),
             running: RefCell::default(),
             said: Cell::new(Instant::now()),
+            opened: Cell::new(Instant::now()),
         })
     }
 
@@ -269,9 +275,14 @@ impl Link {
             };
             if let Err(failed) = told {
                 // Perhaps another one is in its place already.
-                let is_it = link.connection.borrow().as_ref().is_some_and(|now| now.is(&connection));
+                let is_it = link
+                    .connection
+                    .borrow()
+                    .as_ref()
+                    .is_some_and(|now| now.is(&connection));
                 match failed {
-                    Failed::Broken(_) if is_it => link.reconnect(),
+                    // Who needs it next opens another one.
+                    Failed::Broken(_) if is_it => drop(link.connection.take()),
                     failed if is_it => link.lose(&failed),
                     _ => {}
                 }
@@ -321,7 +332,10 @@ impl Link {
         self.connection.take();
         self.is_lost.set(true);
         self.shared.is_away(why, &self.log);
-        self.connect();
+        // One that fails as soon as it is open is opened by the sweep alone.
+        if self.opened.get().elapsed() >= SETTLED {
+            self.connect();
+        }
     }
 
     fn connect(self: &Rc<Self>) {
@@ -341,6 +355,7 @@ impl Link {
                 Ok(connection) => {
                     *link.connection.borrow_mut() = Some(connection);
                     link.is_lost.set(false);
+                    link.opened.set(Instant::now());
                     shared.is_back(&link.log);
                     link.say_all();
                 }

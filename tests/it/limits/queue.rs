@@ -70,7 +70,10 @@ fn who_waits_in_vain_is_told_so() {
     let answer = ask(&daemon, "sk-two");
     let waited = begun.elapsed();
     let message = assert_refused(&answer, 503, "upstream_unavailable");
-    assert!(message.contains("100ms") && message.contains("max_running"), "{message}");
+    assert!(
+        message.contains("100ms") && message.contains("max_running"),
+        "{message}"
+    );
     assert!(waited >= Duration::from_millis(100), "{waited:?}");
     assert_eq!(retry_after(&answer), 1);
     let by = answer.head.field("proxy-status");
@@ -106,7 +109,9 @@ fn clients_that_wait_come_in_turn() {
     let builder = held(&upstream, "").upstream_settings(settings);
     let daemon = builder.more_config("\n[log]\nlevel = \"debug\"\n").start();
     // The first runs. One client has five in the queue when the other comes with two.
-    let keys = ["sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-two", "sk-two"];
+    let keys = [
+        "sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-two", "sk-two",
+    ];
     let mut clients = queued(&daemon, &upstream, &keys);
     wait::until("the first runs", || counts.lock().unwrap().0 == 1);
     for _ in &keys {
@@ -117,8 +122,14 @@ fn clients_that_wait_come_in_turn() {
     }
     assert_eq!(counts.lock().unwrap().1, 1);
     let events = daemon.wait_events("request_completed", keys.len());
-    let order: Vec<_> = events.iter().map(|event| event["client"].as_str().unwrap()).collect();
-    assert_eq!(order, ["one", "one", "two", "one", "two", "one", "one", "one"]);
+    let order: Vec<_> = events
+        .iter()
+        .map(|event| event["client"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        order,
+        ["one", "one", "two", "one", "two", "one", "one", "one"]
+    );
 }
 
 #[test]
@@ -126,7 +137,8 @@ fn who_leaves_the_queue_or_a_stream_takes_no_place_with_it() {
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
     let settings = "max_running = 1\nqueue_timeout = \"1m\"";
-    let daemon = held(&upstream, "").upstream_settings(settings).start();
+    let builder = held(&upstream, "").upstream_settings(settings);
+    let daemon = builder.more_config("\n[log]\nlevel = \"debug\"\n").start();
     let mut streaming = daemon.client();
     send(&mut streaming, "sk-one");
     streaming.answer_head().unwrap();
@@ -135,6 +147,7 @@ fn who_leaves_the_queue_or_a_stream_takes_no_place_with_it() {
     send(&mut waiting, "sk-one");
     let mut patient = daemon.client();
     send(&mut patient, "sk-two");
+    daemon.wait_events("request_received", 3);
     waiting.reset().unwrap();
     daemon.wait_event("request_failed");
     streaming.reset().unwrap();
@@ -163,5 +176,7 @@ fn a_websocket_has_a_place_as_long_as_it_is_open() {
     assert_eq!(client.answer_head().unwrap().1.status(), 101);
     assert_refused(&ask(&daemon, "sk-one"), 503, "upstream_unavailable");
     client.close();
-    wait::until("its place is free", || ask(&daemon, "sk-one").status() == 200);
+    wait::until("its place is free", || {
+        ask(&daemon, "sk-one").status() == 200
+    });
 }

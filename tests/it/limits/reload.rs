@@ -23,12 +23,18 @@ fn reload(daemon: &Daemon, config: &str) {
 
 #[test]
 fn what_a_client_has_taken_stays_taken() {
-    let upstream = Upstream::answering(
-        r#"{"object":"chat.completion","usage":{"total_tokens":1000}}"#,
-    );
-    let daemon = held(&upstream, "requests_per_minute = 2\ntokens_per_minute = 5000").start();
+    let upstream =
+        Upstream::answering(r#"{"object":"chat.completion","usage":{"total_tokens":1000}}"#);
+    let daemon = held(
+        &upstream,
+        "requests_per_minute = 2\ntokens_per_minute = 5000",
+    )
+    .start();
     assert_eq!(ask(&daemon, "sk-one").status(), 200);
-    reload(&daemon, &config("", "requests_per_minute = 2\ntokens_per_minute = 5000"));
+    reload(
+        &daemon,
+        &config("", "requests_per_minute = 2\ntokens_per_minute = 5000"),
+    );
     let answer = ask(&daemon, "sk-one");
     let left = |name| answer.head.field(&format!("x-ratelimit-remaining-{name}"));
     assert_eq!(left("requests"), Some("0"));
@@ -51,17 +57,24 @@ fn what_runs_keeps_its_place_and_ends_in_it() {
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
     let builder = held(&upstream, "max_running = 1");
-    let daemon = builder.upstream_settings("max_running = 2\nqueue_timeout = \"0s\"").start();
+    let daemon = builder
+        .upstream_settings("max_running = 2\nqueue_timeout = \"0s\"")
+        .start();
     let mut client = daemon.client();
     send(&mut client, "sk-one");
     client.answer_head().unwrap();
     client.next_chunk().unwrap();
-    reload(&daemon, &config("max_running = 1\nqueue_timeout = \"0s\"", "max_running = 1"));
+    reload(
+        &daemon,
+        &config("max_running = 1\nqueue_timeout = \"0s\"", "max_running = 1"),
+    );
     assert_refused(&ask(&daemon, "sk-one"), 429, "rate_limit_exceeded");
     assert_refused(&ask(&daemon, "sk-two"), 503, "upstream_unavailable");
     gate.open();
     assert!(client.rest().is_complete());
-    wait::until("its places are free", || ask(&daemon, "sk-one").status() == 200);
+    wait::until("its places are free", || {
+        ask(&daemon, "sk-one").status() == 200
+    });
 }
 
 #[test]
@@ -75,7 +88,10 @@ fn more_places_are_for_those_who_wait_already() {
         send(client, "sk-one");
     }
     upstream.wait_requests(1);
-    reload(&daemon, &config("max_running = 2\nqueue_timeout = \"1m\"", ""));
+    reload(
+        &daemon,
+        &config("max_running = 2\nqueue_timeout = \"1m\"", ""),
+    );
     for client in &mut clients {
         assert_eq!(client.answer_head().unwrap().1.status(), 200);
     }

@@ -33,7 +33,12 @@ fn a_client_makes_as_many_requests_a_minute_as_it_may() {
     assert_eq!(by, Some("upstreamd; error=http_request_denied"));
     // A third of a minute after the first.
     assert!((15..=20).contains(&retry_after(&answer)));
-    let exact: u64 = answer.head.field("retry-after-ms").unwrap().parse().unwrap();
+    let exact: u64 = answer
+        .head
+        .field("retry-after-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((14_000..20_000).contains(&exact), "{exact}");
     assert_eq!(answer.head.field(FIELDS[0]), Some("3"));
     assert_eq!(answer.head.field(FIELDS[1]), Some("0"));
@@ -65,7 +70,12 @@ fn a_request_comes_back_after_its_share_of_the_minute() {
     };
     assert!(served >= 600, "{served}");
     assert_eq!(retry_after(&refused), 1);
-    let exact: u64 = refused.head.field("retry-after-ms").unwrap().parse().unwrap();
+    let exact: u64 = refused
+        .head
+        .field("retry-after-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=100).contains(&exact), "{exact}");
     crate::support::wait::until("one comes back", || ask(&daemon, "sk-one").status() == 200);
 }
@@ -95,7 +105,7 @@ fn the_fields_of_the_upstream_are_those_of_the_client_where_it_has_a_limit() {
 #[test]
 fn every_answer_tells_how_the_client_stands() {
     let upstream = Upstream::answering("{}");
-    let builder = held(&upstream, "requests_per_minute = 10");
+    let builder = held(&upstream, "requests_per_minute = 10").more_config("\n[model.other]\n");
     let daemon = builder.server_settings("strict_models = true").start();
     let answer = ask(&daemon, "sk-one");
     assert_refused(&answer, 404, "model_not_found");

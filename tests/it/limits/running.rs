@@ -42,7 +42,9 @@ fn a_client_that_leaves_in_the_middle_gives_its_place_back() {
     assert_eq!(ask(&daemon, "sk-one").status(), 429);
     client.reset().unwrap();
     gate.open();
-    wait::until("its place is free", || ask(&daemon, "sk-one").status() == 200);
+    wait::until("its place is free", || {
+        ask(&daemon, "sk-one").status() == 200
+    });
 }
 
 #[test]

@@ -63,7 +63,9 @@ fn what_uses_no_tokens_takes_none() {
         assert_eq!(ask(&daemon, "sk-one").status(), 400);
         let mut client = daemon.client();
         let field = "Authorization: Bearer sk-one\r\n";
-        client.send("GET", "/v1/files/1/content", field, b"").unwrap();
+        client
+            .send("GET", "/v1/files/1/content", field, b"")
+            .unwrap();
         assert_eq!(client.answer().status(), 200);
     }
 }
