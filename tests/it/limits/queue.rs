@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{ask, assert_refused, held, retry_after, send};
+use super::{BODY, JSON, ask, assert_refused, held, retry_after, send};
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::upstream::Upstream;
@@ -29,13 +29,14 @@ fn counting(gate: &Gate) -> (Upstream, Arc<Mutex<(usize, usize)>>) {
     (upstream, counts)
 }
 
-fn queued(daemon: &Daemon, upstream: &Upstream, keys: &[&str]) -> Vec<Client> {
-    let before = upstream.requests().len();
-    let mut clients: Vec<_> = keys.iter().map(|_| daemon.client()).collect();
-    for (at, (client, key)) in clients.iter_mut().zip(keys).enumerate() {
-        send(client, key);
-        // One after the other, so that their order is known.
-        daemon.wait_events("request_received", before + at + 1);
+/// Sends a request of each of the clients `names`, one after the other has come in.
+fn queued(daemon: &Daemon, names: &[&str]) -> Vec<Client> {
+    let mut clients: Vec<_> = names.iter().map(|_| daemon.client()).collect();
+    for (at, (client, name)) in clients.iter_mut().zip(names).enumerate() {
+        let fields = format!("Authorization: Bearer sk-{name}\r\nX-Request-Id: {name}\r\n{JSON}");
+        let path = "/v1/chat/completions";
+        client.send("POST", path, &fields, BODY.as_bytes()).unwrap();
+        daemon.wait_events("request_received", at + 1);
     }
     clients
 }
@@ -107,27 +108,24 @@ fn clients_that_wait_come_in_turn() {
     let (upstream, counts) = counting(&gate);
     let settings = "max_running = 1\nqueue_timeout = \"1m\"";
     let builder = held(&upstream, "").upstream_settings(settings);
+    // What one worker has logged it has also put into the queue before it reads on.
+    let builder = builder.server_settings("workers = 1");
     let daemon = builder.more_config("\n[log]\nlevel = \"debug\"\n").start();
     // The first runs. One client has five in the queue when the other comes with two.
-    let keys = [
-        "sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-one", "sk-two", "sk-two",
-    ];
-    let mut clients = queued(&daemon, &upstream, &keys);
-    wait::until("the first runs", || counts.lock().unwrap().0 == 1);
-    for _ in &keys {
-        gate.let_one_through();
-    }
+    let names = ["one", "one", "one", "one", "one", "one", "two", "two"];
+    let mut clients = queued(&daemon, &names);
+    gate.open();
     for client in &mut clients {
         assert_eq!(client.answer().status(), 200);
     }
     assert_eq!(counts.lock().unwrap().1, 1);
-    let events = daemon.wait_events("request_completed", keys.len());
-    let order: Vec<_> = events
+    let requests = upstream.requests();
+    let served: Vec<_> = requests
         .iter()
-        .map(|event| event["client"].as_str().unwrap())
+        .map(|request| request.head.field("x-request-id").unwrap())
         .collect();
     assert_eq!(
-        order,
+        served,
         ["one", "one", "two", "one", "two", "one", "one", "one"]
     );
 }
