@@ -14,24 +14,24 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use slog::{Logger, info, warn};
+use slog::Logger;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use uuid::Builder;
 
 mod connection;
+mod shared;
+
+pub(super) use self::shared::Shared;
 
 use self::connection::{Connection, Failed, Script};
 use super::rate::Rate;
 use super::standing::Standing;
 use super::tally::{Exceeded, Limit};
-use crate::config::checked::{ClientLimits, Store, StoreAddress, WhenAway};
-use crate::upstream::{TlsError, platform_tls};
+use crate::config::checked::{ClientLimits, WhenAway};
 
 /// How long the word of a worker is believed that it runs so many requests:
 /// what a host that died takes with it comes back after that.
@@ -46,59 +46,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// A connection that was of use for so long is worth another one at once.
 const SETTLED: Duration = Duration::from_secs(1);
-
-/// The store, as all workers know it.
-#[derive(Debug)]
-pub(super) struct Shared {
-    store: Store,
-    tls: Option<Arc<ClientConfig>>,
-    /// Whether it was last found to be away; so each change is said once.
-    away: AtomicBool,
-}
-
-impl Shared {
-    pub(super) fn new(store: &Store) -> Result<Self, TlsError> {
-        let tls = match store.address {
-            StoreAddress::Tcp { tls: true, .. } => Some(Arc::new(platform_tls()?)),
-            _ => None,
-        };
-        Ok(Shared {
-            store: store.clone(),
-            tls,
-            away: AtomicBool::new(false),
-        })
-    }
-
-    pub(super) fn is_same_as(&self, other: &Shared) -> bool {
-        self.store == other.store
-    }
-
-    /// Another store in place of `before`: if that was away, this one is back.
-    pub(super) fn follow(&self, before: &Shared) {
-        let away = before.away.load(Ordering::Relaxed);
-        self.away.store(away, Ordering::Relaxed);
-    }
-
-    fn is_away(&self, why: &Failed, log: &Logger) {
-        if self.away.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let when_away = self.store.when_away;
-        let meanwhile = match when_away {
-            WhenAway::Open => "each host counts by itself",
-            WhenAway::Closed => "requests of clients with a limit are refused",
-        };
-        warn!(log, "the store of the limits at {} is away: {}; until it is back {}", self.store.address, why, meanwhile;
-            "event" => "limits_store_away", "store" => %self.store.address, "when_away" => when_away.word(), "error" => %why);
-    }
-
-    fn is_back(&self, log: &Logger) {
-        if self.away.swap(false, Ordering::Relaxed) {
-            info!(log, "the store of the limits at {} is back", self.store.address;
-                "event" => "limits_store_back", "store" => %self.store.address, "when_away" => self.store.when_away.word());
-        }
-    }
-}
 
 /// One worker's connection to the store.
 pub(super) struct Link {
