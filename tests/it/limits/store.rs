@@ -199,7 +199,7 @@ fn closed_refuses_and_says_so() {
 fn a_store_that_is_frozen_holds_one_request_no_longer_than_its_timeout_and_the_next_not_at_all() {
     let (upstream, redis) = (Upstream::answering("{}"), Redis::start());
     let more = "timeout = \"300ms\"\nwhen_away = \"closed\"";
-    let limits = "requests_per_minute = 1000\nmax_running = 5";
+    let limits = "requests_per_minute = 1000";
     let builder = shared(&upstream, &redis.url(), limits, more);
     let daemon = builder.server_settings("workers = 1").start();
     wait::until("the store is known", || {
