@@ -8,7 +8,8 @@
 //! - [`keys`]: the files that keys lie in, for `upstreamd key`;
 //! - [`systemd`]: sockets come from there, and it is told how we are;
 //! - [`daemon`]: start-up order, signals, reload, drain;
-//! - [`inbound`]: accept, connection, client authentication, limits;
+//! - [`inbound`]: accept, connection, client authentication;
+//! - [`limits`]: what clients are held to, counted here or in a store;
 //! - [`proxy`]: one request: target, body, fields, forward, answer, faults;
 //! - [`upstream`]: connections to the upstream and requests on them;
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
@@ -17,7 +18,7 @@
 //! - [`litellm`]: LiteLLM in front, and the environment of its launcher.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
-//! `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
+//! `limits` -> `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
 
 pub mod admin;
 pub mod ask;
@@ -26,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod inbound;
 pub mod keys;
+pub mod limits;
 pub mod litellm;
 pub mod proxy;
 pub mod systemd;

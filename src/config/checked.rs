@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
 pub use super::glob::Glob;
 pub use super::models::{Candidate, Model, Models};
 pub use super::retry::Retry;
+pub use super::store::{ClientLimits, Store, StoreAddress, WhenAway};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ pub struct Config {
     pub clients: Vec<Arc<Client>>,
     /// Who of them may come in where.
     pub listeners: Listeners,
+    /// Where several hosts count together what clients are held to. None: this
+    /// one counts by itself.
+    pub store: Option<Store>,
     /// Names of keys that could not be looked at: systemd alone can read them.
     pub unread_keys: Vec<String>,
     /// The file it was read from, if there was one.
@@ -171,6 +175,10 @@ pub struct Upstream {
     pub http2: bool,
     /// Ask for the usage of streams whose client did not, and keep it from the client.
     pub include_usage: bool,
+    /// Requests to it that may run at the same time; more wait. None: any number.
+    pub max_running: Option<NonZeroU32>,
+    /// How long one may wait. 0: not at all.
+    pub queue_timeout: Duration,
     /// Certificates, for https.
     pub tls: Tls,
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::glob::Glob;
+use super::store::ClientLimits;
 
 /// `[client.NAME]`: a program that may come in. Each thing that is set
 /// identifies it; there is one at least.
@@ -23,6 +24,8 @@ pub struct Client {
     pub models: Option<Vec<Glob>>,
     /// The endpoints that it may use. None: all.
     pub endpoints: Option<Vec<Glob>>,
+    /// How much it may ask for. None: any number.
+    pub limits: Option<ClientLimits>,
 }
 
 /// A group of users.
@@ -129,6 +132,7 @@ mod tests {
             }),
             models: None,
             endpoints: None,
+            limits: None,
         })
     }
 

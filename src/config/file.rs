@@ -18,7 +18,7 @@ use super::place::{At, Place};
 use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::source::Source;
-use super::written::{Client, KeySource, Listener, Log, Retry, Server, Upstream, Written};
+use super::written::{Client, KeySource, Limits, Listener, Log, Retry, Server, Upstream, Written};
 
 mod model;
 
@@ -129,6 +129,14 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
         };
         written.listeners.insert(name, listener);
     });
+    root.take_table("limits", |section| {
+        written.limits = Limits {
+            store: section.take("store"),
+            key: section.take::<Name>("key").map(named),
+            timeout: section.take("timeout"),
+            when_away: section.take("when_away"),
+        };
+    });
     root.finish();
     Ok(written)
 }
@@ -217,6 +225,8 @@ fn upstream(place: Place, section: &mut Section<'_, '_>) -> Upstream {
         pool_max_idle: section.take("pool_max_idle"),
         http2: section.take("http2"),
         include_usage: section.take("include_usage"),
+        max_running: section.take("max_running"),
+        queue_timeout: section.take("queue_timeout"),
         ..Upstream::new(place)
     };
     section.take_table("fields", |section| upstream.fields = fields(section));
@@ -239,6 +249,9 @@ fn client(place: Place, section: &mut Section<'_, '_>) -> Client {
         gid: section.take("gid"),
         models: section.take_all("models"),
         endpoints: section.take_all("endpoints"),
+        requests_per_minute: section.take("requests_per_minute"),
+        tokens_per_minute: section.take("tokens_per_minute"),
+        max_running: section.take("max_running"),
     }
 }
 

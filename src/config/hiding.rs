@@ -56,11 +56,17 @@ const HARMLESS: &[&str] = &[
     "drop",
     "models",
     "endpoints",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_running",
+    "queue_timeout",
+    "timeout",
+    "when_away",
 ];
 
 /// Keys whose values are names of secrets, and the tables in which they are.
 /// Anywhere else, such a key most likely has the secret itself.
-const NAMES: [(&str, &str); 2] = [("upstream", "keys"), ("client", "key")];
+const NAMES: [(&str, &str); 3] = [("upstream", "keys"), ("client", "key"), ("limits", "key")];
 
 /// How keys of well-known providers begin.
 const KEY_PREFIXES: &[&str] = &[
@@ -92,9 +98,9 @@ pub(super) fn hides(table: &str, key: &str, text: &str) -> bool {
     let secret = NAMES
         .iter()
         .map(|(_, key)| key)
-        .chain(&["base_url", "fields"]);
+        .chain(&["base_url", "store", "fields"]);
     match nearest(key, HARMLESS.iter().chain(secret).copied()) {
-        Some("base_url") => url_may_hold_a_secret(bare),
+        Some("base_url" | "store") => url_may_hold_a_secret(bare),
         Some(known) => !HARMLESS.contains(&known),
         None => true,
     }

@@ -115,6 +115,39 @@ pub(super) const MAX_RETRY_AFTER: Limit<Duration> =
 
 /// Finagle's: one retry for five requests.
 pub(super) const RETRY_BUDGET: f64 = 0.2;
+/// Of one client; more in a minute is a slip of the finger.
+pub(super) const REQUESTS_PER_MINUTE: Limit<usize> = Limit {
+    default: 1,
+    least: 1,
+    most: 10_000_000,
+};
+
+/// Of one client. OpenAI's highest tier has 40,000,000 tokens a minute.
+pub(super) const TOKENS_PER_MINUTE: Limit<usize> = Limit {
+    default: 1,
+    least: 1,
+    most: 1_000_000_000_000,
+};
+
+/// Requests of one client or to one upstream at the same time: as many as
+/// `max_connections` may be.
+pub(super) const MAX_RUNNING: Limit<usize> = Limit {
+    default: 1,
+    least: 1,
+    most: 1_000_000,
+};
+
+/// Longer than a burst of short answers takes, and shorter than a person's
+/// patience. 0 refuses at once.
+pub(super) const QUEUE_TIMEOUT: Limit<Duration> = duration(Duration::from_secs(5), Duration::ZERO);
+
+/// A store in the same data centre answers within 1 ms; every request of a
+/// limited client waits for it, so a minute's wait would be no limit but an outage.
+pub(super) const STORE_TIMEOUT: Limit<Duration> = Limit {
+    default: Duration::from_millis(50),
+    least: Duration::from_millis(1),
+    most: Duration::from_secs(10),
+};
 
 /// Shorter than this, a timeout would hit healthy peers on a loaded host.
 const SHORT: Duration = Duration::from_millis(10);

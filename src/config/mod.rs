@@ -42,6 +42,7 @@ mod secret;
 mod section;
 mod size;
 mod source;
+mod store;
 #[cfg(test)]
 mod tests;
 mod uses;

@@ -10,10 +10,12 @@ use std::path::Path;
 use super::check;
 use super::checked::{Config, ListenAddress, Listeners, Upstream};
 use super::duration;
+use super::limits;
 use super::listener::{in_header, requirement_word};
 use super::log;
 use super::place::{At, Place};
 use super::size::Size;
+use super::store::WhenAway;
 use super::written::{self, Written};
 
 mod model;
@@ -53,6 +55,7 @@ pub(super) fn toml(written: &Written, config: &Config) -> String {
     for (name, written) in &written.listeners {
         listener(&mut page, name, written, &config.listeners);
     }
+    held(&mut page, &written.limits);
     page.0
 }
 
@@ -79,6 +82,32 @@ fn client(page: &mut Page, name: &str, written: &written::Client) {
         let paths = value.iter().map(|at| string(&at.value.0));
         page.line("endpoints", array(paths), Some(place));
     }
+    for (word, most) in [
+        ("requests_per_minute", &written.requests_per_minute),
+        ("tokens_per_minute", &written.tokens_per_minute),
+        ("max_running", &written.max_running),
+    ] {
+        if let Some(At { value, place }) = most {
+            page.line(word, value.to_string(), Some(place));
+        }
+    }
+}
+
+/// `[limits]`; bounds were checked before.
+fn held(page: &mut Page, written: &written::Limits) {
+    page.header("limits");
+    if let Some(At { value, place }) = &written.store {
+        page.line("store", string(&value.to_string()), Some(place));
+    }
+    if let Some(At { value, place }) = &written.key {
+        page.line("key", string(value.name()), Some(place));
+    }
+    let timeout = written.timeout.as_ref().map(|at| at.value);
+    let timeout = timeout.unwrap_or(limits::STORE_TIMEOUT.default);
+    page.duration("timeout", timeout, of(&written.timeout));
+    let when_away = written.when_away.as_ref().map(|at| at.value);
+    let word = when_away.unwrap_or(WhenAway::Open).word();
+    page.line("when_away", string(word), of(&written.when_away));
 }
 
 fn listener(page: &mut Page, name: &str, written: &written::Listener, checked: &Listeners) {
@@ -206,6 +235,14 @@ fn upstream(
         "include_usage",
         upstream.include_usage.to_string(),
         of(&written.include_usage),
+    );
+    if let Some(At { value, place }) = &written.max_running {
+        page.line("max_running", value.to_string(), Some(place));
+    }
+    page.duration(
+        "queue_timeout",
+        upstream.queue_timeout,
+        of(&written.queue_timeout),
     );
     if !written.fields.is_empty() {
         page.header(&format!("{table}.fields"));

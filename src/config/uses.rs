@@ -59,7 +59,9 @@ pub fn key_uses(overrides: &Overrides, environment: &Environment) -> Result<Vec<
         let key = client.key.as_ref()?;
         key_use(key, format!("client.{by}"))
     });
-    Ok(of_upstreams.chain(of_clients).collect())
+    let limits = written.limits.key.as_ref();
+    let of_store = limits.and_then(|key| key_use(key, "limits".to_owned()));
+    Ok(of_upstreams.chain(of_clients).chain(of_store).collect())
 }
 
 fn key_use(key: &At<KeySource>, by: String) -> Option<KeyUse> {

@@ -21,6 +21,7 @@ use super::problem::{Problem, Problems};
 use super::retry::{ErrorStatus, Share};
 use super::secret::Secret;
 use super::size::Size;
+use super::store::{StoreAddress, WhenAway};
 
 /// The name of the upstream when no file gives it one.
 const UNNAMED: &str = "default";
@@ -35,6 +36,7 @@ pub(super) struct Written {
     pub(super) models: BTreeMap<String, Model>,
     pub(super) clients: BTreeMap<String, Client>,
     pub(super) listeners: BTreeMap<String, Listener>,
+    pub(super) limits: Limits,
 }
 
 /// `[server]`
@@ -90,6 +92,8 @@ pub(super) struct Upstream {
     pub(super) pool_max_idle: Option<At<usize>>,
     pub(super) http2: Option<At<bool>>,
     pub(super) include_usage: Option<At<bool>>,
+    pub(super) max_running: Option<At<usize>>,
+    pub(super) queue_timeout: Option<At<Duration>>,
     pub(super) tls: Tls,
 }
 
@@ -136,6 +140,9 @@ pub(super) struct Client {
     pub(super) gid: Option<At<GroupAccount>>,
     pub(super) models: Option<At<Vec<At<ModelName>>>>,
     pub(super) endpoints: Option<At<Vec<At<Endpoint>>>>,
+    pub(super) requests_per_minute: Option<At<usize>>,
+    pub(super) tokens_per_minute: Option<At<usize>>,
+    pub(super) max_running: Option<At<usize>>,
 }
 
 /// `[listener.NAME]`
@@ -143,6 +150,15 @@ pub(super) struct Client {
 pub(super) struct Listener {
     pub(super) clients: Option<At<Vec<At<ClientName>>>>,
     pub(super) require_key: Option<At<RequireKey>>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    pub(super) store: Option<At<StoreAddress>>,
+    pub(super) key: Option<At<KeySource>>,
+    pub(super) timeout: Option<At<Duration>>,
+    pub(super) when_away: Option<At<WhenAway>>,
 }
 
 /// Where a key comes from.
@@ -211,6 +227,9 @@ impl Client {
             gid: None,
             models: None,
             endpoints: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            max_running: None,
         }
     }
 }
@@ -231,6 +250,8 @@ impl Upstream {
             pool_max_idle: None,
             http2: None,
             include_usage: None,
+            max_running: None,
+            queue_timeout: None,
             tls: Tls::default(),
         }
     }

@@ -108,6 +108,7 @@ mod tests {
             group: None,
             models: None,
             endpoints: None,
+            limits: None,
         })
     }
 

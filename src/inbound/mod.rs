@@ -8,6 +8,7 @@
 //! and the socket after hyper is done with it.
 
 mod acceptor;
+mod admit;
 mod authenticate;
 mod client_io;
 mod closing;

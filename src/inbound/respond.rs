@@ -12,10 +12,12 @@ use http::{Method, Request, Response};
 use hyper::body::{Body, Incoming};
 use slog::debug;
 
+use super::admit::admit;
 use super::authenticate::authenticate;
 use super::worker::Worker;
 use crate::admin;
 use crate::config::checked::Peer;
+use crate::limits::Standing;
 use crate::proxy::{self, AnswerBody, Engine, Fault, FaultKind, Record, Wire};
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
@@ -41,18 +43,27 @@ pub(super) async fn respond(
         note_own(&answer, &wire);
         answer
     } else {
-        let answering = pin!(admit_and_forward(
-            head,
-            incoming,
-            &wire,
-            &engine,
-            &request_id,
-            peer
-        ));
-        match unless_aborted(&wire, answering).await {
+        let mut standing = None;
+        let answered = {
+            let answering = pin!(admit_and_forward(
+                head,
+                incoming,
+                &wire,
+                &engine,
+                &request_id,
+                peer,
+                &mut standing,
+            ));
+            unless_aborted(&wire, answering).await
+        };
+        let mut answer = match answered {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
+        };
+        if let Some(standing) = standing {
+            standing.write(answer.headers_mut());
         }
+        answer
     };
     if wire.is_last() && !answer.headers().contains_key(header::CONNECTION) {
         answer
@@ -69,11 +80,16 @@ async fn admit_and_forward(
     engine: &Engine,
     request_id: &HeaderValue,
     peer: Option<Peer>,
+    standing: &mut Option<Box<Standing>>,
 ) -> Result<Response<AnswerBody>, Fault> {
     let listener = engine.snapshot.config.listeners.of(&wire.listener);
     let client = authenticate(&head.headers, peer, listener)?;
     if let Some(client) = client {
         wire.note(|record| record.event.client = Some(Bounded::from(client.name.as_str())));
+        if let Some(held) = &client.limits {
+            // Boxed, so that others have no larger future for it.
+            Box::pin(admit(client, held, engine, wire, standing)).await?;
+        }
     }
     proxy::forward(head, incoming, wire, engine, request_id, client).await
 }

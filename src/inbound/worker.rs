@@ -79,7 +79,7 @@ pub struct Worker {
 impl Worker {
     fn new(snapshot: Arc<Snapshot>, log: Logger, load: Arc<Load>) -> Rc<Self> {
         Rc::new(Worker {
-            engine: RefCell::new(Rc::new(Engine::new(snapshot))),
+            engine: RefCell::new(Rc::new(Engine::new(snapshot, None, &log))),
             log,
             load,
             metrics: Rc::default(),
@@ -116,7 +116,9 @@ impl Worker {
                     place,
                 } => self.serve(accepted, &listener, place),
                 Order::Reload(snapshot) => {
-                    *self.engine.borrow_mut() = Rc::new(Engine::new(snapshot))
+                    let before = self.engine();
+                    let engine = Engine::new(snapshot, Some(&before), &self.log);
+                    *self.engine.borrow_mut() = Rc::new(engine);
                 }
                 Order::HandOver => self.enter(Stage::HandingOver(Instant::now())),
                 Order::Drain => {

@@ -16,7 +16,7 @@ use super::tapped::Tapped;
 use super::usage::Filter;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
-use crate::upstream::{self, Failure, FailureKind, Lease};
+use crate::upstream::{self, Failure, FailureKind, Lease, Place};
 
 /// What hyper's server sends.
 pub struct AnswerBody(Source);
@@ -54,6 +54,8 @@ pub(super) struct Origin {
     pub(super) counts_tokens: bool,
     /// Its place among what runs at the upstream.
     pub(super) _lease: Option<Lease>,
+    /// The request's place at the upstream, given back at the answer's end.
+    pub(super) place: Option<Place>,
 }
 
 enum State {
@@ -209,6 +211,7 @@ impl Passing {
     }
 
     fn finish(&mut self) {
+        self.origin.place = None;
         self.observe();
         self.wire.finish();
     }

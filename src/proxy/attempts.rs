@@ -135,13 +135,23 @@ impl Errand<'_> {
 
     async fn attempt(&mut self, place: &Place<'_>) -> Result<Outcome, Fault> {
         let (way, wire, log) = (place.way, self.outbound.wire, self.outbound.wire.log());
+        let room = match way.room(self.outbound.client).await {
+            Ok(room) => room,
+            Err(full) => {
+                wire.note(|record| {
+                    record.event.upstream = Some(Bounded::from(&*way.upstream.name))
+                });
+                self.fault = Some(full);
+                return Ok(Outcome::Failed(Trouble::FULL));
+            }
+        };
         let Some(body) = self.take_body() else {
             return Ok(Outcome::Hopeless);
         };
         let (head, candidate) = (self.head.clone(), place.candidate);
-        let (request, asks_for_usage) =
-            self.outbound
-                .request(head, body, candidate, way, place.key)?;
+        let (request, asks_for_usage) = self
+            .outbound
+            .request(head, body, candidate, way, place.key)?;
         let lease = way.begin(place.key);
         self.tries += 1;
         self.effort.connect = None;
@@ -166,6 +176,7 @@ impl Errand<'_> {
             upstream: place.candidate.upstream,
             asks_for_usage,
             lease: Some(lease),
+            room,
         };
         Ok(match trouble {
             None => Outcome::Answered(Box::new(sent)),
@@ -205,6 +216,7 @@ impl Errand<'_> {
     fn keep(&mut self, mut sent: Sent, place: &Place<'_>) {
         // It may be kept for long, and nothing runs there meanwhile.
         sent.lease = None;
+        sent.room = None;
         sent.answer.body.gather();
         let key = place.way.key(place.key);
         self.kept = Some(Kept {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::config::checked::Upstream;
 use crate::telemetry::event::Fault as Blame;
-use crate::upstream::{BodyFault, Failure, FailureKind};
+use crate::upstream::{BodyFault, Failure, FailureKind, NoPlace};
 
 /// A request that upstreamd itself has to answer, or cannot answer any more.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ pub struct Fault {
     pub message: String,
     /// The upstream address it happened at, once one was known.
     pub address: Option<SocketAddr>,
-    /// When the client may try again, if that is known.
+    /// How long the client should wait before it tries again, where that is known.
     pub retry_after: Option<Duration>,
 }
 
@@ -49,6 +50,13 @@ pub enum FaultKind {
     ModelNotAllowed,
     /// Only models that are configured may be asked for, and this is none.
     ModelNotFound,
+    /// The client is over a limit of its own.
+    OverLimit,
+    /// Nobody knows how the client stands with its limits, and the operator
+    /// wants it refused then.
+    LimitsUnknown,
+    /// As many requests run at the upstream as may, and it waited in vain.
+    UpstreamFull,
     /// The client took too long to send its head or body.
     ClientSlow,
     /// The client left; nobody is there to be answered.
@@ -122,6 +130,22 @@ impl Fault {
             retry_after: Some(back_in),
             ..Fault::new(FaultKind::Unavailable, message)
         }
+    }
+
+    /// A request that found no place at the upstream named `upstream`, at which
+    /// as many run as may.
+    pub(super) fn upstream_full(upstream: &Upstream, why: NoPlace) -> Self {
+        let name = &upstream.name;
+        let why = match why {
+            NoPlace::TooLate => format!("none ended within {:?}", upstream.queue_timeout),
+            NoPlace::QueueFull => "too many others wait already".to_owned(),
+        };
+        Fault::new(
+            FaultKind::UpstreamFull,
+            format!(
+                "Upstream \"{name}\": as many requests run as may, and {why}. Send the request again later, or ask the operator to raise upstream.{name}.max_running."
+            ),
+        )
     }
 
     /// Its row in the table.
@@ -292,6 +316,30 @@ impl FaultKind {
             FaultKind::EndpointNotAllowed => denied("endpoint_not_allowed"),
             FaultKind::ModelNotAllowed => denied("model_not_allowed"),
             FaultKind::ModelNotFound => client(StatusCode::NOT_FOUND, INVALID, "model_not_found"),
+            FaultKind::OverLimit => row(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "http_request_denied",
+                Client,
+                false,
+            ),
+            FaultKind::LimitsUnknown => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "limits_unavailable",
+                "proxy_internal_error",
+                Us,
+                false,
+            ),
+            FaultKind::UpstreamFull => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "upstream_error",
+                "upstream_unavailable",
+                "connection_limit_reached",
+                Upstream,
+                true,
+            ),
             FaultKind::ClientSlow => {
                 client(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout")
             }

@@ -78,6 +78,7 @@ pub async fn forward(
         engine,
         wire,
         request_id,
+        client,
         target: &target,
         version: head.version,
         is_head: head.method == Method::HEAD,
@@ -89,6 +90,7 @@ pub async fn forward(
             let key = way.any_key();
             let (request, asks_for_usage) =
                 outbound.request(head, prepared.body, candidate, way, key)?;
+            let room = way.room(client).await?;
             let lease = way.begin(key);
             let mut effort = Effort::default();
             let outcome = way.pool.send(request, &mut effort).await;
@@ -106,6 +108,7 @@ pub async fn forward(
                 upstream: candidate.upstream,
                 asks_for_usage,
                 lease: Some(lease),
+                room,
             }
         }
         // Boxed, as all that is rare: the future of a plain request shall not grow.

@@ -17,6 +17,7 @@ use super::snapshot::Way;
 use super::target::Target;
 use super::usage;
 use super::wire::Wire;
+use crate::config::checked::Client;
 use crate::telemetry::bounded::Bounded;
 use crate::upstream::Request;
 
@@ -25,6 +26,7 @@ pub(super) struct Outbound<'a> {
     pub(super) engine: &'a Engine,
     pub(super) wire: &'a Rc<Wire>,
     pub(super) request_id: &'a HeaderValue,
+    pub(super) client: Option<&'a Client>,
     pub(super) target: &'a Target,
     /// The client's version of HTTP.
     pub(super) version: Version,

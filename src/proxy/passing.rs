@@ -13,7 +13,7 @@ use super::usage::Filter;
 use super::wire::Tunnel;
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::tap::Tap;
-use crate::upstream::{Answer, Lease, Stream};
+use crate::upstream::{Answer, Lease, Place, Stream};
 
 /// An upstream's answer, of which the client has not got one byte.
 pub(super) struct Sent {
@@ -26,6 +26,8 @@ pub(super) struct Sent {
     pub(super) asks_for_usage: bool,
     /// Its place among what runs there.
     pub(super) lease: Option<Lease>,
+    /// Its place among as many as may run there.
+    pub(super) room: Option<Place>,
 }
 
 impl Outbound<'_> {
@@ -74,6 +76,7 @@ impl Outbound<'_> {
                 early,
                 idle_timeout: way.upstream.idle_timeout,
                 lease: sent.lease,
+                place: sent.room,
             });
             wire.finish();
             return Response::from_parts(head, AnswerBody::own(""));
@@ -90,6 +93,7 @@ impl Outbound<'_> {
                 ),
             counts_tokens,
             _lease: sent.lease,
+            place: sent.room,
         };
         let body = AnswerBody::passing(body, tap, filter, Rc::clone(wire), origin, close_delimited);
         Response::from_parts(head, body)

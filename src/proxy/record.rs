@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Fault, FaultKind};
+use crate::limits::Admission;
 use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 use crate::telemetry::tap::Observed;
@@ -14,6 +15,8 @@ pub struct Record {
     pub event: RequestEvent,
     began: Instant,
     uploaded: Option<BytesIn>,
+    /// Its client's limits, if it has any: counted out with the record.
+    admission: Option<Admission>,
 }
 
 impl Record {
@@ -23,7 +26,13 @@ impl Record {
             event,
             began: Instant::now(),
             uploaded: None,
+            admission: None,
         }
+    }
+
+    /// It was counted in, and is counted out when it is over.
+    pub fn admitted(&mut self, admission: Admission) {
+        self.admission = Some(admission);
     }
 
     /// The body whose bytes are counted.
@@ -63,6 +72,9 @@ impl Record {
     pub(super) fn observed(&mut self, observed: Observed) {
         self.event.observe(&observed);
         self.event.missing_usage = Some(observed.usage.is_none());
+        if let (Some(admission), Some(usage)) = (&self.admission, observed.usage) {
+            admission.charge(usage.all());
+        }
     }
 
     /// What went wrong; the first fault is the one that counts.

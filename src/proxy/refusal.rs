@@ -1,8 +1,10 @@
 //! A fault as the client sees it: OpenAI's error body and `Proxy-Status`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
 use super::fault::seconds_up;
@@ -10,8 +12,11 @@ use super::{AnswerBody, Fault, FaultKind};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// Seconds until a client may try again what only a restart stands in the way of.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// OpenAI's own, which its SDKs read first: for waits that a second is long for.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// Until a client may try again what only a restart stands in the way of.
+const SHORT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -46,8 +51,8 @@ impl Fault {
             }
             // Nobody knows when somebody will have configured it.
             _ if self.kind == FaultKind::NotConfigured => {}
-            StatusCode::SERVICE_UNAVAILABLE => {
-                drop(fields.insert(header::RETRY_AFTER, RETRY_AFTER))
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                retry_after(fields, self.retry_after.unwrap_or(SHORT));
             }
             _ => {}
         }
@@ -83,5 +88,19 @@ impl Fault {
             value.push_str(&format!("; next-hop=\"{address}\""));
         }
         HeaderValue::from_str(&value).expect("tokens and an address are visible ASCII")
+    }
+}
+
+/// When to try again: in whole seconds (RFC 9110, section 10.2.3), not before it
+/// can succeed; and more exactly where the wait is known so.
+fn retry_after(fields: &mut HeaderMap, wait: Duration) {
+    let milliseconds = wait.as_nanos().div_ceil(1_000_000);
+    let seconds = milliseconds.div_ceil(1000).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if let Ok(milliseconds) = u64::try_from(milliseconds)
+        && milliseconds % 1000 != 0
+    {
+        fields.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
     }
 }

@@ -4,11 +4,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use slog::Logger;
 
+use super::fault::Fault;
 use super::route::Routes;
 use super::states::UpstreamState;
-use crate::config::checked::{self, Config, Upstream};
-use crate::upstream::{Budget, Dialer, Key, Lease, Moment, Pool, Standing, TlsError};
+use crate::config::checked::{self, Client, Config, Upstream};
+use crate::limits::{Limiter, Limits};
+use crate::upstream::{
+    Budget, Dialer, Key, Lease, Moment, Place, Places, Pool, Standing, TlsError,
+};
 
 /// A configuration with everything loaded that it names. Shared by all
 /// workers; a reload makes a new one and swaps it whole.
@@ -19,6 +24,8 @@ pub struct Snapshot {
     /// One for each upstream, at its place.
     doors: Vec<Door>,
     pub(super) routes: Routes,
+    /// What clients are held to, and what they have taken.
+    pub limits: Limits,
 }
 
 /// The way to one upstream.
@@ -29,6 +36,8 @@ struct Door {
     standing: Arc<Standing>,
     /// Whether there is a request that can go elsewhere.
     is_optional: bool,
+    /// How many requests may run there. None: any number.
+    places: Option<Arc<Places>>,
 }
 
 impl Snapshot {
@@ -43,13 +52,16 @@ impl Snapshot {
         Ok(Snapshot {
             doors: doors.collect::<Result<_, _>>()?,
             routes,
+            limits: Limits::new(&config)?,
             config,
         })
     }
 
-    /// Goes on with what is known of upstreams and keys that were there `before`,
-    /// too.
+    /// Goes on from where `before`, which it replaces, has come to: what clients
+    /// have taken, what is known of upstreams and keys that stay, and which places
+    /// are taken there.
     pub fn carry_over(&mut self, before: &Snapshot) {
+        self.limits.carry_over(&before.limits);
         for (door, upstream) in self.doors.iter_mut().zip(&self.config.upstreams) {
             let mut known = before.doors.iter().zip(&before.config.upstreams);
             let Some((old, then)) = known.find(|(_, then)| then.name == upstream.name) else {
@@ -58,6 +70,10 @@ impl Snapshot {
             let mut standing = Standing::new(upstream);
             standing.carry_over(upstream, &old.standing, then);
             door.standing = Arc::new(standing);
+            if let (Some(places), Some(most)) = (&old.places, upstream.max_running) {
+                places.resize(most);
+                door.places = Some(Arc::clone(places));
+            }
         }
     }
 
@@ -77,6 +93,7 @@ impl Door {
             host,
             standing: Arc::new(Standing::new(upstream)),
             is_optional,
+            places: upstream.max_running.map(Places::new).map(Arc::new),
         })
     }
 }
@@ -90,6 +107,8 @@ pub struct Engine {
     lanes: Vec<Lane>,
     /// How many requests may be sent again, where `[retry]` is configured.
     pub(super) budget: Option<Budget>,
+    /// The way to the counters of what clients have taken.
+    pub limiter: Limiter,
 }
 
 /// A worker's connections to one upstream, made with this snapshot.
@@ -111,12 +130,16 @@ pub(super) struct Way<'a> {
     pub(super) standing: &'a Arc<Standing>,
     /// Whether there is a request that can go elsewhere.
     pub(super) is_optional: bool,
+    /// How many requests may run there.
+    pub(super) places: Option<&'a Arc<Places>>,
     name: &'a Rc<str>,
 }
 
 impl Engine {
-    /// An engine with empty pools.
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+    /// An engine with empty pools, in place of `before`.
+    pub fn new(snapshot: Arc<Snapshot>, before: Option<&Engine>, log: &Logger) -> Self {
+        let before = before.map(|before| &before.limiter);
+        let limiter = Limiter::new(&snapshot.limits, before, log);
         let doors = snapshot.doors.iter().zip(&snapshot.config.upstreams);
         let lanes = doors.map(|(door, upstream)| Lane {
             pool: Pool::new(Arc::clone(&door.dialer)),
@@ -126,12 +149,15 @@ impl Engine {
         Engine {
             lanes: lanes.collect(),
             budget: retry.map(|retry| Budget::new(retry.budget)),
+            limiter,
             snapshot,
         }
     }
 
-    /// Closes what was idle for too long, and what upstreams have closed.
+    /// Closes what was idle for too long, and what upstreams have closed; looks
+    /// after the store of the limits.
     pub fn sweep(&self) {
+        self.limiter.sweep();
         self.lanes.iter().for_each(|lane| lane.pool.sweep());
     }
 
@@ -149,12 +175,28 @@ impl Engine {
             host: &door.host,
             standing: &door.standing,
             is_optional: door.is_optional,
+            places: door.places.as_ref(),
             name: &lane.name,
         }
     }
 }
 
 impl<'a> Way<'a> {
+    /// A place among the requests that run there, if their number is bounded;
+    /// waited for in a queue that is fair between clients.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(super) async fn room(&self, client: Option<&Client>) -> Result<Option<Place>, Fault> {
+        let Some(places) = self.places else {
+            return Ok(None);
+        };
+        let client = client.map_or("", |client| &client.name);
+        let place = places.take(client, self.upstream.queue_timeout).await;
+        let full = |why| Fault::upstream_full(self.upstream, why);
+        place.map(Some).map_err(full)
+    }
+
     /// The upstream's name, cheap to keep.
     pub(super) fn name(&self) -> Rc<str> {
         Rc::clone(self.name)

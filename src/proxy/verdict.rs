@@ -25,6 +25,13 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    /// As many requests run there as may: it was not asked.
+    pub(super) const FULL: Trouble = Trouble {
+        is_the_keys: false,
+        may_pass: false,
+        retry_after: None,
+    };
+
     /// What an answer has; None: it is for the client to see.
     pub(super) fn of_answer(head: &response::Parts, retry: Option<&Retry>) -> Option<Trouble> {
         let status = head.status;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::interim::Interim;
 use super::{Fault, Record};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Lease, Stream};
+use crate::upstream::{Lease, Place, Stream};
 
 /// The connection, as its requests see it.
 pub struct Wire {
@@ -84,6 +84,8 @@ pub struct Tunnel {
     pub idle_timeout: Duration,
     /// Its place among what runs at the upstream.
     pub lease: Option<Lease>,
+    /// Its place at the upstream, given back when it is dropped.
+    pub place: Option<Place>,
 }
 
 impl Wire {

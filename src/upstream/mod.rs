@@ -8,6 +8,7 @@
 //!   returns the [`Answer`] head with a body that is still arriving;
 //! - `http1` and `http2` each carry a request over one connection, on hyper's
 //!   low-level client;
+//! - [`Places`] says how many may run there at the same time, over all workers;
 //! - `dial` opens a connection: names, addresses (happy eyeballs), TLS;
 //! - [`Failure`] says what went wrong, at which address.
 //!
@@ -28,6 +29,7 @@ mod http2;
 mod keys;
 mod moment;
 mod pool;
+mod queue;
 mod request;
 mod retry_after;
 mod standing;
@@ -42,8 +44,9 @@ pub use health::{Health, Look, Probe};
 pub use keys::{Key, Keys};
 pub use moment::Moment;
 pub use pool::{Answer, Effort, Pool};
+pub use queue::{NoPlace, Place, Places};
 pub use request::{BodyFault, BytesIn, Request, RequestBody};
 pub use retry_after::retry_after;
 pub use standing::{Lease, Standing};
 pub use stream::Stream;
-pub use tls::TlsError;
+pub use tls::{TlsError, platform_tls};

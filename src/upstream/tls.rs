@@ -57,6 +57,14 @@ pub(super) fn settings(tls: &checked::Tls) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
+/// The settings for a server that is known by the platform's roots.
+///
+/// # Errors
+/// There are none.
+pub fn platform_tls() -> Result<ClientConfig, TlsError> {
+    settings(&checked::Tls::default())
+}
+
 /// A copy of `config` that offers `protocols` in ALPN.
 pub(super) fn offering(config: &ClientConfig, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut config = config.clone();

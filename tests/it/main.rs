@@ -29,6 +29,7 @@ mod http2;
 mod included_usage;
 mod interim;
 mod keys;
+mod limits;
 mod listening;
 mod litellm;
 mod logs;

@@ -6,6 +6,7 @@ Five instances, each on ports of the kernel's choosing:
   verified, with a client key; JSON bodies up to 1 MiB;
 - `models`: before the same upstream, with models of its own and no others;
 - `asking`: before the same upstream, which it asks for the usage of streams;
+- `limited`: before the same upstream, with 30 requests a minute;
 - `dead`: its upstream refuses connections;
 - `silent`: its upstream accepts connections and never says a word.
 """
@@ -73,6 +74,7 @@ def stand(upstreamd, loopback):
             "socket": str(directory / "proxy" / "upstreamd.sock"),
             "models": daemon("models", upstream["base_url"], "10s", server="strict_models = true", tables=MODELS),
             "asking": daemon("asking", upstream["base_url"], "10s", settings="include_usage = true"),
+            "limited": daemon("limited", upstream["base_url"], "10s", tables="requests_per_minute = 30\n"),
             "dead": daemon("dead", at(refusing), "10s"),
             "silent": daemon("silent", at(accepting), "200ms"),
             "client_key": CLIENT_KEY,

@@ -23,6 +23,7 @@ pub mod link;
 pub mod message;
 pub mod openai;
 pub mod process;
+pub mod redis;
 pub mod scratch;
 pub mod upstream;
 pub mod wait;

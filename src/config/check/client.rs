@@ -1,19 +1,22 @@
 //! `[client.NAME]`
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::config::accounts::{GroupAccount, UserAccount};
-use crate::config::checked::{Client, Glob, Group};
+use crate::config::checked::{Client, ClientLimits, Glob, Group};
 use crate::config::credentials::Bearer;
+use crate::config::limits::{self, Limit};
 use crate::config::place::At;
 use crate::config::problem::{Problem, Problems};
 use crate::config::section::refusal;
 use crate::config::value::{Value, Wrong};
 use crate::config::written;
 
-use super::Surroundings;
 use super::key::{self, Unloaded};
+use super::upstream::at_most;
+use super::{Surroundings, within};
 
 /// Each thing that can identify a client.
 const IDENTITIES: [&str; 5] = ["key", "user", "uid", "group", "gid"];
@@ -39,6 +42,7 @@ pub(super) fn check(
             group: table.group(written),
             models: table.patterns("models", &written.models, |name| &name.0),
             endpoints: table.patterns("endpoints", &written.endpoints, |endpoint| &endpoint.0),
+            limits: table.limits(written),
         };
         clients.push(Arc::new(client));
     }
@@ -148,6 +152,37 @@ impl Table<'_> {
         }
         let patterns = value.iter().map(|at| Glob::new(text(&at.value)));
         Some(patterns.collect())
+    }
+
+    /// How much it may ask for.
+    fn limits(&mut self, written: &written::Client) -> Option<ClientLimits> {
+        let mut a_minute = |written: &Option<At<usize>>, limit: &Limit<usize>, key: &str| {
+            let path = self.path(key);
+            let most = within(Some(written.as_ref()?), limit, &path, self.problems);
+            // 0 is out of bounds and was complained about.
+            NonZeroU64::new(most as u64)
+        };
+        let limits = ClientLimits {
+            requests_per_minute: a_minute(
+                &written.requests_per_minute,
+                &limits::REQUESTS_PER_MINUTE,
+                "requests_per_minute",
+            ),
+            tokens_per_minute: a_minute(
+                &written.tokens_per_minute,
+                &limits::TOKENS_PER_MINUTE,
+                "tokens_per_minute",
+            ),
+            max_running: at_most(
+                written.max_running.as_ref(),
+                &self.path("max_running"),
+                self.problems,
+            ),
+        };
+        let is_held = limits.requests_per_minute.is_some()
+            || limits.tokens_per_minute.is_some()
+            || limits.max_running.is_some();
+        is_held.then_some(limits)
     }
 
     /// The one of two words for the same thing that was written.

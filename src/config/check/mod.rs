@@ -22,6 +22,7 @@ mod listener;
 mod models;
 mod retry;
 mod server;
+mod store;
 mod tls;
 mod upstream;
 
@@ -53,6 +54,7 @@ pub(super) fn check(
     let (default_upstream, models) = models(written, problems);
     let clients = client::check(&written.clients, surroundings, problems);
     let listeners = listener::check(&written.listeners, &written.clients, &clients, problems);
+    let store = store::check(&written.limits, surroundings, problems);
     let file = surroundings.file.map(Path::to_owned);
     if !problems.is_empty() {
         return None;
@@ -66,6 +68,7 @@ pub(super) fn check(
         models,
         clients,
         listeners,
+        store,
         unread_keys: problems.unread_keys().to_vec(),
         file,
     })

@@ -1,5 +1,6 @@
 //! `[upstream.NAME]`
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,12 @@ fn one(
         &limits::POOL_IDLE_TIMEOUT,
         "pool_idle_timeout",
     );
+    let queue_timeout = duration(
+        &written.queue_timeout,
+        &limits::QUEUE_TIMEOUT,
+        "queue_timeout",
+    );
+    let max_running = at_most(written.max_running.as_ref(), &path("max_running"), problems);
     let pool_max_idle = within(
         written.pool_max_idle.as_ref(),
         &limits::POOL_MAX_IDLE,
@@ -101,8 +108,21 @@ fn one(
         pool_max_idle,
         http2: written.http2.as_ref().is_some_and(|at| at.value),
         include_usage: written.include_usage.as_ref().is_some_and(|at| at.value),
+        max_running,
+        queue_timeout,
         tls: tls?,
     })
+}
+
+/// `max_running`, where it is written.
+pub(super) fn at_most(
+    written: Option<&At<usize>>,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<NonZeroU32> {
+    let most = within(Some(written?), &limits::MAX_RUNNING, path, problems);
+    // What is out of bounds was complained about.
+    u32::try_from(most).ok().and_then(NonZeroU32::new)
 }
 
 /// Its keys, and the names of those that are nowhere.

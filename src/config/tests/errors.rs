@@ -35,7 +35,7 @@ error: upstream.a.conect_timeout: no such key, did you mean `connect_timeout`?
   |
 4 | conect_timeout = \"1s\"
   | ^^^^^^^^^^^^^^
-  = help: [upstream.a] knows base_url, keys, user_agent, connect_timeout, response_timeout, idle_timeout, pool_idle_timeout, pool_max_idle, http2, include_usage, fields, tls
+  = help: [upstream.a] knows base_url, keys, user_agent, connect_timeout, response_timeout, idle_timeout, pool_idle_timeout, pool_max_idle, http2, include_usage, max_running, queue_timeout, fields, tls
 "
     );
     assert!(wrong("[sever]\n").contains("error: sever: no such key, did you mean `server`?"));
@@ -253,5 +253,62 @@ error: can't read the configuration file: No such file or directory (os error 2)
  --> DIR/missing.toml
   = help: the command line names this file; it has to exist and be readable
 "
+    );
+}
+
+#[test]
+fn limits_are_numbers_within_bounds_and_a_store_is_an_address() {
+    let client = |limit: &str| wrong(&format!("[client.c]\nuser = \"root\"\n{limit}\n"));
+    for (limit, expected) in [
+        (
+            "requests_per_minute = 0",
+            "client.c.requests_per_minute: found 0, expected 1 to 10000000",
+        ),
+        (
+            "tokens_per_minute = \"1k\"",
+            "client.c.tokens_per_minute: found \"1k\", expected a whole number, without quotes",
+        ),
+        (
+            "max_running = 1000001",
+            "client.c.max_running: found 1000001, expected 1 to 1000000",
+        ),
+        (
+            "requests_per_minut = 1",
+            "did you mean `requests_per_minute`?",
+        ),
+    ] {
+        let errors = client(limit);
+        assert!(errors.contains(expected), "{errors}");
+    }
+    for (limits, expected) in [
+        (
+            "store = \"127.0.0.1:6379\"",
+            "limits.store: found \"127.0.0.1:6379\", expected an address such as",
+        ),
+        (
+            "store = \"127.0.0.1:6379\"",
+            "the scheme too: \"redis://127.0.0.1:6379\"",
+        ),
+        ("when_away = \"opened\"", "expected \"open\" or \"closed\""),
+        (
+            "timeout = \"1m\"",
+            "found \"1m\", expected \"1ms\" to \"10s\"",
+        ),
+        (
+            "key = \"k\"",
+            "limits.key: a password, and nothing says where the store is",
+        ),
+        (
+            "store = \"redis://h\"\nkey = \"nowhere\"",
+            "limits.key: there is no key named \"nowhere\"",
+        ),
+    ] {
+        let errors = wrong(&format!("[limits]\n{limits}\n"));
+        assert!(errors.contains(expected), "{errors}");
+    }
+    let errors = wrong("[limits]\nstore = \"redis://me:hunter2@h\"\n");
+    assert!(
+        errors.contains("secrets don't belong in a URL") && !errors.contains("hunter2"),
+        "{errors}"
     );
 }

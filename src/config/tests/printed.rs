@@ -26,6 +26,8 @@ user_agent = 'a \"quoted\" \\ agent'
 fields = { accept-encoding = \"identity\" }
 http2 = true
 include_usage = true
+max_running = 7
+queue_timeout = \"1s\"
 [upstream.\"a.b\".tls]
 platform_roots = true
 [upstream.second]
@@ -50,8 +52,16 @@ endpoints = [\"/chat/completions\", \"/files*\"]
 key = \"k\"
 user = \"root\"
 gid = 7
+requests_per_minute = 60
+tokens_per_minute = 100000
+max_running = 8
 [client.e]
 uid = 8
+[limits]
+store = \"rediss://me@h/2\"
+key = \"k\"
+timeout = \"75ms\"
+when_away = \"closed\"
 [listener.\"127.0.0.1:1\"]
 clients = [\"e\"]
 [listener.upstreamd]
@@ -71,7 +81,8 @@ fn facts(config: &Config) -> String {
         .iter()
         .map(|client| {
             let identity = (client.key_sha256, client.user, &client.group);
-            (&client.name, identity, &client.models, &client.endpoints)
+            let held = (&client.models, &client.endpoints, &client.limits);
+            (&client.name, identity, held)
         })
         .collect();
     let tls = upstream
@@ -80,14 +91,15 @@ fn facts(config: &Config) -> String {
         .as_ref()
         .map(|identity| &identity.chain);
     format!(
-        "{:?} {:?} {:?} {:?} {} {keys:?} {clients:?} {tls:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {} {keys:?} {clients:?} {tls:?} {:?} {:?} {:?}",
         config.server,
         config.log,
         config.retry,
         config.upstreams,
         config.default_upstream,
         config.listeners,
-        config.models.all()
+        config.models.all(),
+        config.store
     )
 }
 

@@ -84,6 +84,16 @@ impl Counts {
     }
 }
 
+impl Usage {
+    /// All tokens: as the upstream summed them up, else those of request and answer.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        let counted = [self.prompt_tokens, self.completion_tokens];
+        let sum = counted.into_iter().flatten().fold(0, u64::saturating_add);
+        self.total_tokens.unwrap_or(sum)
+    }
+}
+
 /// A member of a usage object: whatever is no number and no object counts for
 /// nothing, and spoils nothing else. Read without building the value, which
 /// would cost more than all else that the tap does.

@@ -17,11 +17,15 @@ const OF_LIBRARIES: [&str; 7] = [
 ];
 
 /// Literals that look like variables and are none.
-const NO_VARIABLES: [&str; 4] = [
+const NO_VARIABLES: [&str; 8] = [
     "CARGO_PKG_VERSION", // read when it is compiled
     "NAME",              // in help texts
     "MESSAGE_ID",        // a field of the journal
     "UPSTREAMD_",        // before such fields of our own
+    "SCRIPT",            // commands of Redis, a word of one, and an error
+    "LOAD",
+    "EVALSHA",
+    "NOSCRIPT",
 ];
 
 #[test]

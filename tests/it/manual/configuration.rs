@@ -48,7 +48,7 @@ pub(super) fn known() -> Vec<Key> {
         "nonsense = 1\n[server]\nnonsense = 1\n[log]\nnonsense = 1\n[retry]\nnonsense = 1\n{UPSTREAM}nonsense = 1\n\
          [upstream.NAME.tls]\nnonsense = 1\n[model.NAME]\nnonsense = 1\n\
          [[model.NAME.upstreams]]\nnonsense = 1\n[client.NAME]\nnonsense = 1\n\
-         [listener.NAME]\nnonsense = 1\n"
+         [listener.NAME]\nnonsense = 1\n[limits]\nnonsense = 1\n"
     );
     let mut known = Vec::new();
     for line in refusal(&wrong).lines() {
@@ -203,6 +203,7 @@ fn what_needs_a_restart_is_described_so() {
             ("level", _) => "\"debug\"".to_owned(),
             ("statuses", _) => "[500]".to_owned(),
             ("budget", _) => "1".to_owned(),
+            ("when_away", _) => "\"closed\"".to_owned(),
             (_, "true") | (_, "false") => continue,
             (_, size) if size.ends_with("iB") => "\"512KiB\"".to_owned(),
             (_, number) if number.parse::<u64>().is_ok() => "7".to_owned(),

@@ -48,6 +48,7 @@ fn the_example_is_right_with_every_setting_in_use() {
     });
     let with_keys = |builder: Builder| {
         let builder = builder.credential("main", "sk-main");
+        let builder = builder.credential("limits", "store-password");
         builder.credential("client.litellm", "sk-litellm")
     };
     // Users that every machine has.
