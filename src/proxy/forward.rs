@@ -110,6 +110,7 @@ pub async fn forward(
     }
 
     let mut effort = Effort::default();
+    wire.note(|record| record.waits());
     let outcome = if wants_websocket {
         let fields = &mut request.head.headers;
         fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -145,7 +146,10 @@ pub async fn forward(
         .entry(fields::X_REQUEST_ID)
         .or_insert_with(|| request_id.clone());
     head.version = Version::HTTP_11;
-    wire.note(|record| record.event.status = Some(head.status.as_u16()));
+    wire.note(|record| {
+        record.event.status = Some(head.status.as_u16());
+        record.hands_over();
+    });
 
     if let Some((stream, early)) = tunnel {
         head.headers
