@@ -20,6 +20,7 @@ mod record;
 mod refusal;
 mod route;
 mod snapshot;
+mod states;
 mod target;
 mod wire;
 
@@ -29,4 +30,5 @@ pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_
 pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};
+pub use states::{KeyState, UpstreamState};
 pub use wire::{Phase, Stage, Tunnel, Wire};

@@ -1,5 +1,6 @@
 //! A configuration made ready to run, and one worker's use of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -99,9 +100,12 @@ impl Engine {
         self.lanes.iter().for_each(|lane| lane.pool.sweep());
     }
 
-    /// Connections that wait for a request.
-    pub fn idle(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.pool.idle()).sum()
+    /// Connections that wait for a request, by upstream.
+    pub fn idle(&self) -> BTreeMap<String, usize> {
+        let lanes = self.lanes.iter();
+        lanes
+            .map(|lane| (lane.name.to_string(), lane.pool.idle()))
+            .collect()
     }
 
     /// The way to the upstream at `place`.
