@@ -18,6 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use super::entry::{Client, Group, Listener, Listeners, Peer, RequireKey};
 pub use super::glob::Glob;
 pub use super::models::{Candidate, Model, Models};
+pub use super::retry::Retry;
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ pub struct Config {
     pub server: Server,
     /// Where records go, and which.
     pub log: Log,
+    /// What is sent again, and when. None: only what can go to another key or
+    /// upstream.
+    pub retry: Option<Retry>,
     /// Where requests go, in the order of their names; one at least.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The place among them of the one that gets what no model is found for.
@@ -144,8 +148,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it is.
     pub base_url: BaseUrl,
-    /// Its keys, those that were found; the first is used. Empty: it needs
-    /// none, or it has none yet.
+    /// Its keys, those that were found; requests are spread over them. Empty: it
+    /// needs none, or it has none yet.
     pub keys: Vec<Key>,
     /// Names of its keys that were found nowhere.
     pub missing_keys: Vec<String>,

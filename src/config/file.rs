@@ -18,7 +18,7 @@ use super::place::{At, Place};
 use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::source::Source;
-use super::written::{Client, KeySource, Listener, Log, Server, Upstream, Written};
+use super::written::{Client, KeySource, Listener, Log, Retry, Server, Upstream, Written};
 
 mod model;
 
@@ -112,6 +112,7 @@ pub(super) fn read(source: &mut Source, problems: &mut Problems) -> Result<Writt
     let mut root = Section::root(table.get_ref(), problems);
     root.take_table("server", |section| written.server = server(section));
     root.take_table("log", |section| written.log = log(section));
+    root.take_table("retry", |section| written.retry = Some(retry(section)));
     root.take_named::<Name>("upstream", |name, place, section| {
         written.upstreams.insert(name, upstream(place, section));
     });
@@ -188,6 +189,17 @@ fn log(section: &mut Section<'_, '_>) -> Log {
     Log {
         format: section.take("format"),
         level: section.take("level"),
+    }
+}
+
+fn retry(section: &mut Section<'_, '_>) -> Retry {
+    Retry {
+        attempts: section.take("attempts"),
+        statuses: section.take_all("statuses"),
+        backoff: section.take("backoff"),
+        max_backoff: section.take("max_backoff"),
+        max_retry_after: section.take("max_retry_after"),
+        budget: section.take("budget"),
     }
 }
 

@@ -95,6 +95,27 @@ pub(super) const WEIGHT: Limit<usize> = Limit {
     most: 1000,
 };
 
+/// As the official SDKs: two retries.
+pub(super) const RETRY_ATTEMPTS: Limit<usize> = Limit {
+    default: 3,
+    least: 1,
+    most: 100,
+};
+
+/// Half of what the official SDKs wait at first (0.5 s): we are nearer.
+pub(super) const BACKOFF: Limit<Duration> = duration(Duration::from_millis(250), Duration::ZERO);
+
+/// A person still waits.
+pub(super) const MAX_BACKOFF: Limit<Duration> = duration(Duration::from_secs(5), Duration::ZERO);
+
+/// Longer than most limits per minute ask for, shorter than what clients wait
+/// for a first byte (30 s and more).
+pub(super) const MAX_RETRY_AFTER: Limit<Duration> =
+    duration(Duration::from_secs(20), Duration::ZERO);
+
+/// Finagle's: one retry for five requests.
+pub(super) const RETRY_BUDGET: f64 = 0.2;
+
 /// Shorter than this, a timeout would hit healthy peers on a loaded host.
 const SHORT: Duration = Duration::from_millis(10);
 

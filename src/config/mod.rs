@@ -37,6 +37,7 @@ mod overrides;
 mod place;
 mod print;
 mod problem;
+mod retry;
 mod secret;
 mod section;
 mod size;

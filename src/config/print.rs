@@ -17,6 +17,7 @@ use super::size::Size;
 use super::written::{self, Written};
 
 mod model;
+mod retry;
 
 /// What stands in place of a secret.
 const MASK: &str = "***";
@@ -36,6 +37,9 @@ pub(super) fn toml(written: &Written, config: &Config) -> String {
         string(log::level_word(config.log.level)),
         of(&written.log.level),
     );
+    if let (Some(written), Some(checked)) = (&written.retry, &config.retry) {
+        retry::print(&mut page, written, checked);
+    }
     let directory = config.file.as_deref().and_then(Path::parent);
     for (written, checked) in written.upstreams.values().zip(&config.upstreams) {
         upstream(&mut page, written, checked, directory);

@@ -18,6 +18,7 @@ use super::model::{Endpoint, Json, ModelName, Parameter, UpstreamName};
 use super::name::Name;
 use super::place::{At, Place};
 use super::problem::{Problem, Problems};
+use super::retry::{ErrorStatus, Share};
 use super::secret::Secret;
 use super::size::Size;
 
@@ -29,6 +30,7 @@ const UNNAMED: &str = "default";
 pub(super) struct Written {
     pub(super) server: Server,
     pub(super) log: Log,
+    pub(super) retry: Option<Retry>,
     pub(super) upstreams: BTreeMap<String, Upstream>,
     pub(super) models: BTreeMap<String, Model>,
     pub(super) clients: BTreeMap<String, Client>,
@@ -59,6 +61,17 @@ pub(super) struct Server {
 pub(super) struct Log {
     pub(super) format: Option<At<LogFormat>>,
     pub(super) level: Option<At<LogLevel>>,
+}
+
+/// `[retry]`
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    pub(super) attempts: Option<At<usize>>,
+    pub(super) statuses: Option<At<Vec<At<ErrorStatus>>>>,
+    pub(super) backoff: Option<At<Duration>>,
+    pub(super) max_backoff: Option<At<Duration>>,
+    pub(super) max_retry_after: Option<At<Duration>>,
+    pub(super) budget: Option<At<Share>>,
 }
 
 /// `[upstream.NAME]`

@@ -115,7 +115,8 @@ impl Reload<'_> {
         }
     }
 
-    fn swap(&self, snapshot: Snapshot) -> Vec<&'static str> {
+    fn swap(&self, mut snapshot: Snapshot) -> Vec<&'static str> {
+        snapshot.carry_over(&self.current());
         let snapshot = Arc::new(snapshot);
         let before = self.current.replace(Arc::clone(&snapshot));
         let waiting = needs_restart(&before.config, &snapshot.config);

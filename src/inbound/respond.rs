@@ -103,9 +103,9 @@ fn is_health(head: &Parts) -> bool {
 fn refuse(fault: &Fault, wire: &Wire, request_id: &HeaderValue) -> Response<AnswerBody> {
     wire.fail(fault);
     let mut answer = fault.answer();
-    answer
-        .headers_mut()
-        .insert(proxy::X_REQUEST_ID, request_id.clone());
+    let fields = answer.headers_mut();
+    fields.insert(proxy::X_REQUEST_ID, request_id.clone());
+    wire.note(|record| proxy::say_attempts(fields, record.event.attempts));
     if wire.body_is_pending() {
         // The rest of the body is not worth waiting for: the answer goes out
         // now, and the connection closes without a reset (`closing`).

@@ -21,6 +21,7 @@ pub(super) async fn run(client: Socket, early_from_client: Bytes, tunnel: Tunnel
         stream: mut upstream,
         early,
         idle_timeout,
+        lease: _lease,
     } = tunnel;
     let from_client = Rc::new(Cell::new(early_from_client.len() as u64));
     let mut client = Counted {

@@ -15,7 +15,7 @@ use super::fields;
 use super::joined::Joined;
 use super::wire::Wire;
 use crate::telemetry::tap::Tap;
-use crate::upstream::{self, Failure, FailureKind};
+use crate::upstream::{self, Failure, FailureKind, Lease};
 
 /// What hyper's server sends.
 pub struct AnswerBody(Source);
@@ -52,6 +52,8 @@ pub(super) struct Origin {
     pub(super) has_no_content: bool,
     /// Whether its answers say how many tokens were used.
     pub(super) counts_tokens: bool,
+    /// Its place among what runs at the upstream.
+    pub(super) _lease: Option<Lease>,
 }
 
 enum State {

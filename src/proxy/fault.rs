@@ -4,6 +4,7 @@
 //! other place chooses a status code, an error code or a `Proxy-Status`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -19,6 +20,8 @@ pub struct Fault {
     pub message: String,
     /// The upstream address it happened at, once one was known.
     pub address: Option<SocketAddr>,
+    /// When the client may try again, if that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// What happened.
@@ -54,6 +57,9 @@ pub enum FaultKind {
     NotConfigured,
     /// We are draining and the request cannot be finished.
     Draining,
+    /// Every upstream that the request may go to is ejected, or all of its keys
+    /// cool down.
+    Unavailable,
     /// The upstream failed.
     Upstream(FailureKind),
 }
@@ -83,6 +89,7 @@ impl Fault {
             kind,
             message: message.into(),
             address: None,
+            retry_after: None,
         }
     }
 
@@ -103,6 +110,18 @@ impl Fault {
                 "This upstreamd is not configured yet: upstream \"{upstream}\" has no key \"{key}\". Its operator has to run: upstreamd key set {key}"
             ),
         )
+    }
+
+    /// No upstream can be asked now, for the reasons in `why`; the first can be in
+    /// `back_in`.
+    pub(super) fn unavailable(why: &str, back_in: Duration) -> Self {
+        let seconds = seconds_up(back_in);
+        let message =
+            format!("No upstream can be asked now: {why}. Send the request again in {seconds} s.");
+        Fault {
+            retry_after: Some(back_in),
+            ..Fault::new(FaultKind::Unavailable, message)
+        }
     }
 
     /// Its row in the table.
@@ -132,6 +151,7 @@ impl Fault {
             kind,
             message,
             address: failure.address,
+            retry_after: None,
         }
     }
 }
@@ -153,6 +173,12 @@ impl From<BodyFault> for Fault {
             ),
         }
     }
+}
+
+/// Whole seconds that are no shorter, and no less than one.
+pub(super) fn seconds_up(time: Duration) -> u64 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    whole.max(1)
 }
 
 /// What a person can do about it.
@@ -285,6 +311,14 @@ impl FaultKind {
                 "shutting_down",
                 "proxy_internal_response",
                 Us,
+                true,
+            ),
+            FaultKind::Unavailable => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "upstream_error",
+                "upstream_unavailable",
+                "destination_unavailable",
+                Upstream,
                 true,
             ),
             FaultKind::Upstream(failure) => match failure {

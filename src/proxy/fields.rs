@@ -10,6 +10,9 @@ use crate::config::checked;
 /// The request id: the client's and the upstream's name for one request.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How often a request was begun at an upstream, where that was more than once.
+const X_UPSTREAMD_ATTEMPTS: HeaderName = HeaderName::from_static("x-upstreamd-attempts");
+
 /// Fields that speak of one connection (RFC 9110, section 7.6.1), beside those
 /// that `Connection` names.
 fn is_hop_by_hop(name: &str) -> bool {
@@ -60,6 +63,7 @@ pub const WEBSOCKET_KEY_PREFIX: &str = "openai-insecure-api-key.";
 pub(super) fn towards_upstream(
     fields: &mut HeaderMap,
     upstream: &checked::Upstream,
+    key: Option<&checked::Key>,
     host: &HeaderValue,
     request_id: &HeaderValue,
 ) {
@@ -67,7 +71,7 @@ pub(super) fn towards_upstream(
     keep_back(fields);
     drop_websocket_key(fields);
     fields.insert(header::HOST, host.clone());
-    if let Some(key) = upstream.keys.first() {
+    if let Some(key) = key {
         fields.insert(header::AUTHORIZATION, key.authorization.clone());
     }
     if let Some(user_agent) = &upstream.user_agent {
@@ -97,6 +101,13 @@ pub(super) fn keep_back(fields: &mut HeaderMap) {
     drop_where(fields, |name| {
         is_hop_by_hop(name) || is_the_clients_own(name)
     });
+}
+
+/// Says how often a request was begun, if that is more than once.
+pub fn say_attempts(fields: &mut HeaderMap, attempts: u32) {
+    if attempts > 1 {
+        fields.insert(X_UPSTREAMD_ATTEMPTS, attempts.into());
+    }
 }
 
 /// Turns an upstream's fields into what the client gets, in place.

@@ -65,7 +65,10 @@ async fn fetch(
     }
     let json = HeaderValue::from_static("application/json");
     head.headers.insert(header::ACCEPT, json);
-    fields::towards_upstream(&mut head.headers, way.upstream, way.host, request_id);
+    let place = way.any_key();
+    let _lease = way.begin(place);
+    let (headers, key) = (&mut head.headers, way.key(place));
+    fields::towards_upstream(headers, way.upstream, key, way.host, request_id);
     let request = Request {
         head,
         body: RequestBody::empty(),

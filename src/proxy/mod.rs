@@ -6,6 +6,8 @@
 
 mod access;
 mod answer;
+mod attempts;
+mod backoff;
 mod body;
 mod catalogue;
 mod edit;
@@ -16,17 +18,21 @@ mod interim;
 mod joined;
 mod list;
 mod listing;
+mod outbound;
+mod passing;
+mod places;
 mod record;
 mod refusal;
 mod route;
 mod snapshot;
 mod states;
 mod target;
+mod verdict;
 mod wire;
 
 pub use answer::AnswerBody;
 pub use fault::{Fault, FaultKind, Row};
-pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_id};
+pub use fields::{WEBSOCKET_KEY_PREFIX, X_REQUEST_ID, client_request_id, request_id, say_attempts};
 pub use forward::forward;
 pub use record::Record;
 pub use snapshot::{Engine, Snapshot};

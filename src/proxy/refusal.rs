@@ -5,6 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use super::fault::seconds_up;
 use super::{AnswerBody, Fault, FaultKind};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -49,6 +50,9 @@ impl Fault {
                 drop(fields.insert(header::RETRY_AFTER, RETRY_AFTER))
             }
             _ => {}
+        }
+        if let Some(time) = self.retry_after {
+            fields.insert(header::RETRY_AFTER, seconds_up(time).into());
         }
         answer
     }

@@ -16,6 +16,7 @@ pub(super) struct Routes {
     routes: Vec<Known>,
     /// For what no model is found for.
     default: [Candidate; 1],
+    default_is_plain: bool,
     /// Whether a model that is not found is refused.
     strict: bool,
 }
@@ -24,6 +25,9 @@ pub(super) struct Routes {
 struct Known {
     candidates: Vec<Candidate>,
     is_weighted: bool,
+    /// Whether there is nothing to choose: one candidate with a key at most, and
+    /// no `[retry]`.
+    is_plain: bool,
 }
 
 /// An upstream that can answer, and as what.
@@ -43,12 +47,15 @@ pub(super) struct Candidate {
 pub(super) struct Route<'a> {
     candidates: &'a [Candidate],
     is_weighted: bool,
+    is_plain: bool,
     /// A bit for each that was given out.
     tried: u32,
 }
 
 impl Routes {
     pub(super) fn new(config: &Config) -> Self {
+        let is_plain =
+            |upstream: usize| config.retry.is_none() && config.upstreams[upstream].keys.len() <= 1;
         let known = |model: &checked::Model| Known {
             candidates: model
                 .candidates
@@ -56,6 +63,7 @@ impl Routes {
                 .map(|candidate| Candidate::new(model, candidate))
                 .collect(),
             is_weighted: model.is_weighted,
+            is_plain: matches!(&*model.candidates, [one] if is_plain(one.upstream)),
         };
         Routes {
             models: config.models.clone(),
@@ -66,8 +74,18 @@ impl Routes {
                 edits: Vec::new(),
                 weight: 1,
             }],
+            default_is_plain: is_plain(config.default_upstream),
             strict: config.server.strict_models,
         }
+    }
+
+    /// Whether a request can go elsewhere that could go to this upstream.
+    pub(super) fn may_leave(&self, upstream: usize) -> bool {
+        self.routes.iter().any(|known| {
+            let mut candidates = known.candidates.iter();
+            has_several_upstreams(&known.candidates)
+                && candidates.any(|candidate| candidate.upstream == upstream)
+        })
     }
 
     /// Whether there is any `[model.NAME]`.
@@ -90,13 +108,22 @@ impl Routes {
     pub(super) fn find(&self, model: Option<&str>) -> Result<Route<'_>, Fault> {
         let found = model.and_then(|model| self.models.find(model));
         if let Some(known) = found.and_then(|place| self.routes.get(place)) {
-            return Ok(Route::new(&known.candidates, known.is_weighted));
+            return Ok(Route::new(
+                &known.candidates,
+                known.is_weighted,
+                known.is_plain,
+            ));
         }
         match model {
             Some(model) if self.strict => Err(not_found(model)),
-            _ => Ok(Route::new(&self.default, false)),
+            _ => Ok(Route::new(&self.default, false, self.default_is_plain)),
         }
     }
+}
+
+fn has_several_upstreams(candidates: &[Candidate]) -> bool {
+    let first = candidates.first().map(|first| first.upstream);
+    candidates.iter().any(|other| Some(other.upstream) != first)
 }
 
 fn not_found(model: &str) -> Fault {
@@ -142,10 +169,11 @@ impl Candidate {
 }
 
 impl<'a> Route<'a> {
-    fn new(candidates: &'a [Candidate], is_weighted: bool) -> Self {
+    fn new(candidates: &'a [Candidate], is_weighted: bool, is_plain: bool) -> Self {
         Route {
             candidates,
             is_weighted,
+            is_plain,
             tried: 0,
         }
     }
@@ -153,6 +181,16 @@ impl<'a> Route<'a> {
     /// All candidates, whether they were given out or not.
     pub(super) fn all(&self) -> &'a [Candidate] {
         self.candidates
+    }
+
+    /// The only candidate, if there is nothing to choose and nothing to retry.
+    pub(super) fn only(&self) -> Option<&'a Candidate> {
+        self.candidates.first().filter(|_| self.is_plain)
+    }
+
+    /// Whether there is more than one upstream among the candidates.
+    pub(super) fn has_several_upstreams(&self) -> bool {
+        has_several_upstreams(self.candidates)
     }
 
     fn left(&self) -> impl Iterator<Item = (usize, &'a Candidate)> + use<'a> {
@@ -188,7 +226,7 @@ impl<'a> Iterator for Route<'a> {
 
 /// Good enough to spread requests: the standard library's hash keys are random
 /// for each thread and others each time, and asking for them takes no system call.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
@@ -207,7 +245,7 @@ mod tests {
     }
 
     fn order(candidates: &[Candidate], is_weighted: bool) -> Vec<usize> {
-        let route = Route::new(candidates, is_weighted);
+        let route = Route::new(candidates, is_weighted, false);
         route.map(|candidate| candidate.upstream).collect()
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::route::Routes;
-use crate::config::checked::{Config, Upstream};
-use crate::upstream::{Dialer, Pool, TlsError};
+use super::states::UpstreamState;
+use crate::config::checked::{self, Config, Upstream};
+use crate::upstream::{Budget, Dialer, Key, Lease, Moment, Pool, Standing, TlsError};
 
 /// A configuration with everything loaded that it names. Shared by all
 /// workers; a reload makes a new one and swaps it whole.
@@ -26,6 +27,9 @@ pub struct Snapshot {
 struct Door {
     dialer: Arc<Dialer>,
     host: HeaderValue,
+    standing: Arc<Standing>,
+    /// Whether there is a request that can go elsewhere.
+    is_optional: bool,
 }
 
 impl Snapshot {
@@ -34,22 +38,46 @@ impl Snapshot {
     /// # Errors
     /// TLS cannot be set up as configured.
     pub fn new(config: Config) -> Result<Self, TlsError> {
-        let doors = config.upstreams.iter().map(Door::new);
+        let routes = Routes::new(&config);
+        let doors = config.upstreams.iter().enumerate();
+        let doors = doors.map(|(place, upstream)| Door::new(upstream, routes.may_leave(place)));
         Ok(Snapshot {
             doors: doors.collect::<Result<_, _>>()?,
-            routes: Routes::new(&config),
+            routes,
             config,
         })
+    }
+
+    /// Goes on with what is known of upstreams and keys that were there `before`,
+    /// too.
+    pub fn carry_over(&mut self, before: &Snapshot) {
+        for (door, upstream) in self.doors.iter_mut().zip(&self.config.upstreams) {
+            let mut known = before.doors.iter().zip(&before.config.upstreams);
+            let Some((old, then)) = known.find(|(_, then)| then.name == upstream.name) else {
+                continue;
+            };
+            let mut standing = Standing::new(upstream);
+            standing.carry_over(upstream, &old.standing, then);
+            door.standing = Arc::new(standing);
+        }
+    }
+
+    /// How each upstream is, in the order of their names.
+    pub fn upstream_states(&self) -> impl Iterator<Item = UpstreamState<'_>> {
+        let doors = self.doors.iter().zip(&self.config.upstreams);
+        doors.map(|(door, upstream)| UpstreamState::new(upstream, &door.standing))
     }
 }
 
 impl Door {
-    fn new(upstream: &Arc<Upstream>) -> Result<Self, TlsError> {
+    fn new(upstream: &Arc<Upstream>, is_optional: bool) -> Result<Self, TlsError> {
         let host = HeaderValue::from_str(upstream.base_url.authority.as_str())
             .expect("an authority is visible ASCII");
         Ok(Door {
             dialer: Arc::new(Dialer::new(Arc::clone(upstream))?),
             host,
+            standing: Arc::new(Standing::new(upstream)),
+            is_optional,
         })
     }
 }
@@ -61,6 +89,8 @@ pub struct Engine {
     pub snapshot: Arc<Snapshot>,
     /// One for each upstream, at its place.
     lanes: Vec<Lane>,
+    /// How many requests may be sent again, where `[retry]` is configured.
+    pub(super) budget: Option<Budget>,
 }
 
 /// A worker's connections to one upstream, made with this snapshot.
@@ -78,6 +108,10 @@ pub(super) struct Way<'a> {
     pub(super) pool: &'a Pool,
     /// The `Host` field for it.
     pub(super) host: &'a HeaderValue,
+    /// How it is, as all workers know it.
+    pub(super) standing: &'a Arc<Standing>,
+    /// Whether there is a request that can go elsewhere.
+    pub(super) is_optional: bool,
     name: &'a Rc<str>,
 }
 
@@ -89,8 +123,10 @@ impl Engine {
             pool: Pool::new(Arc::clone(&door.dialer)),
             name: Rc::from(upstream.name.as_str()),
         });
+        let retry = snapshot.config.retry.as_ref();
         Engine {
             lanes: lanes.collect(),
+            budget: retry.map(|retry| Budget::new(retry.budget)),
             snapshot,
         }
     }
@@ -110,19 +146,43 @@ impl Engine {
 
     /// The way to the upstream at `place`.
     pub(super) fn way(&self, place: usize) -> Way<'_> {
-        let lane = &self.lanes[place];
+        let (lane, door) = (&self.lanes[place], &self.snapshot.doors[place]);
         Way {
             upstream: &self.snapshot.config.upstreams[place],
             pool: &lane.pool,
-            host: &self.snapshot.doors[place].host,
+            host: &door.host,
+            standing: &door.standing,
+            is_optional: door.is_optional,
             name: &lane.name,
         }
     }
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
     /// The upstream's name, cheap to keep.
     pub(super) fn name(&self) -> Rc<str> {
         Rc::clone(self.name)
+    }
+
+    /// The key at `place`, as the operator named it.
+    pub(super) fn key(&self, place: Option<usize>) -> Option<&'a checked::Key> {
+        self.upstream.keys.get(place?)
+    }
+
+    /// The place of the key that a request shall use which has no other choice:
+    /// the least loaded of those that are free, or of all.
+    pub(super) fn any_key(&self) -> Option<usize> {
+        let keys = &self.standing.keys;
+        if keys.len() <= 1 {
+            return keys.least_loaded(|_, _| true);
+        }
+        let now = Moment::now();
+        let free = keys.least_loaded(|_, key: &Key| key.is_free(now));
+        free.or_else(|| keys.least_loaded(|_, _| true))
+    }
+
+    /// Counts a request that begins.
+    pub(super) fn begin(&self, key: Option<usize>) -> Lease {
+        self.standing.begin(key)
     }
 }

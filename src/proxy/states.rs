@@ -1,53 +1,55 @@
-//! How upstreams and their keys are now, for whoever asks.
+//! How upstreams and their keys are, for whoever asks on the admin socket.
 
 use std::time::Duration;
 
-use super::Snapshot;
+use crate::config::checked::Upstream;
+use crate::upstream::{Moment, Standing};
 
-/// An upstream.
+/// How an upstream is right now.
+#[derive(Debug, Clone)]
 pub struct UpstreamState<'a> {
-    /// Its name.
+    /// Its name in the configuration.
     pub name: &'a str,
-    /// Requests that run there.
+    /// Requests that run there, until the last byte of their answers.
     pub running: u32,
-    /// Requests that wait for a place there.
+    /// Requests that wait to be sent there.
     pub queued: u32,
-    /// How long it stays ejected.
+    /// How long it is still ejected; zero while one request finds out whether it
+    /// is back. None: it is not.
     pub ejected_for: Option<Duration>,
-    /// Its keys.
+    /// Its keys, in the order of the configuration.
     pub keys: Vec<KeyState<'a>>,
 }
 
-/// A key of an upstream.
+/// How a key is right now.
+#[derive(Debug, Clone)]
 pub struct KeyState<'a> {
-    /// Its name.
+    /// Its name in the configuration.
     pub name: &'a str,
     /// Requests that run with it.
     pub running: u32,
-    /// How long it cools down.
+    /// How long it is still cooling down after a 429.
     pub cooling_for: Option<Duration>,
-    /// Whether the upstream refused it.
+    /// Whether the upstream refused it (401, 403).
     pub set_aside: bool,
 }
 
-impl Snapshot {
-    /// Each upstream, in the order of the configuration.
-    pub fn upstream_states(&self) -> impl Iterator<Item = UpstreamState<'_>> {
-        self.config.upstreams.iter().map(|upstream| UpstreamState {
+impl<'a> UpstreamState<'a> {
+    pub(super) fn new(upstream: &'a Upstream, standing: &Standing) -> Self {
+        let now = Moment::now();
+        let keys = upstream.keys.iter().zip(standing.keys.iter());
+        let keys = keys.map(|(configured, key)| KeyState {
+            name: &configured.name,
+            running: key.running(),
+            cooling_for: key.cooling_for(now),
+            set_aside: key.is_set_aside(now),
+        });
+        UpstreamState {
             name: &upstream.name,
-            running: 0,
+            running: standing.running(),
             queued: 0,
-            ejected_for: None,
-            keys: upstream
-                .keys
-                .iter()
-                .map(|key| KeyState {
-                    name: &key.name,
-                    running: 0,
-                    cooling_for: None,
-                    set_aside: false,
-                })
-                .collect(),
-        })
+            ejected_for: standing.health.ejected_for(now),
+            keys: keys.collect(),
+        }
     }
 }

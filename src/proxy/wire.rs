@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::interim::Interim;
 use super::{Fault, Record};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Stream;
+use crate::upstream::{Lease, Stream};
 
 /// The connection, as its requests see it.
 pub struct Wire {
@@ -82,6 +82,8 @@ pub struct Tunnel {
     pub early: Bytes,
     /// How long nothing may move either way.
     pub idle_timeout: Duration,
+    /// Its place among what runs at the upstream.
+    pub lease: Option<Lease>,
 }
 
 impl Wire {

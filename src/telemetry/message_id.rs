@@ -7,7 +7,7 @@
 //! is in use never changes.
 
 /// Each event, and its id in 32 lower-case hexadecimal digits.
-pub const MESSAGE_IDS: [(&str, &str); 23] = [
+pub const MESSAGE_IDS: [(&str, &str); 26] = [
     ("request_completed", "1eb9ef8dbc45426c9d0a5cd0a04df82a"),
     ("request_failed", "a20128adf3ce443fb04c2fe9032be1c8"),
     ("streaming_error", "4b61d57159d44caeb825c72d13eef9cd"),
@@ -17,6 +17,9 @@ pub const MESSAGE_IDS: [(&str, &str); 23] = [
     ("unused_listener", "d32b46a8dc444bacb207b70561e2c986"),
     ("not_configured", "bd2d141a18de4cf8b8ef50ad9197ca2e"),
     ("models_left_out", "1c62143ea087426fae97a50cc8690b10"),
+    ("key_set_aside", "8636ae24a78846aa9d1577ec35480b97"),
+    ("upstream_ejected", "74b189b430684c8fb15c6f95bd618255"),
+    ("upstream_returned", "9cfb9302ae044874a8abeba3bc774fc0"),
     ("accept_failed", "92a41821af1f499ab4847f2dd38af7f2"),
     ("reloaded", "f0753102f15d436d8c32f5c6bbf70652"),
     ("restart_needed", "f8b203675a1c43108069dd1b8a6f8c9d"),

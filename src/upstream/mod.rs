@@ -1,7 +1,7 @@
 //! The upstream side: connections to the base URL, and requests on them.
 //!
 //! A [`Pool`] belongs to one worker and one snapshot of the configuration, so
-//! nothing here is shared between threads and nothing here is locked. From the
+//! nothing of it is shared between threads and nothing here is locked. From the
 //! outside in:
 //!
 //! - [`Pool::send`] takes a [`Request`], finds or opens a connection, and
@@ -10,24 +10,40 @@
 //!   low-level client;
 //! - `dial` opens a connection: names, addresses (happy eyeballs), TLS;
 //! - [`Failure`] says what went wrong, at which address.
+//!
+//! Beside them stands what decides where a request goes next (`proxy::attempts`):
+//! [`Standing`], which all workers share, with the [`Health`] of an upstream and
+//! how its [`Keys`] are; [`retry_after`]; and a worker's [`Budget`] of retries.
 
 mod body;
+mod budget;
 mod deadline;
 mod dial;
 mod failure;
 mod gate;
 mod happy_eyeballs;
+mod health;
 mod http1;
 mod http2;
+mod keys;
+mod moment;
 mod pool;
 mod request;
+mod retry_after;
+mod standing;
 mod stream;
 mod tls;
 
 pub use body::AnswerBody;
+pub use budget::Budget;
 pub use dial::Dialer;
 pub use failure::{Failure, FailureKind};
+pub use health::{Health, Look, Probe};
+pub use keys::{Key, Keys};
+pub use moment::Moment;
 pub use pool::{Answer, Effort, Pool};
 pub use request::{BodyFault, BytesIn, Request, RequestBody};
+pub use retry_after::retry_after;
+pub use standing::{Lease, Standing};
 pub use stream::Stream;
 pub use tls::TlsError;

@@ -186,7 +186,8 @@ impl RequestBody {
         Rc::clone(&self.upload)
     }
 
-    fn copy(&self) -> Option<RequestBody> {
+    /// The same body once more, if it was read before.
+    pub fn copy(&self) -> Option<RequestBody> {
         match &self.source {
             Source::Whole(bytes) => Some(RequestBody {
                 source: Source::Whole(bytes.clone()),

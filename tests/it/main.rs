@@ -11,6 +11,7 @@ mod activation;
 mod admin;
 mod answers;
 mod ask;
+mod attempts;
 mod backpressure;
 mod bad_reload;
 mod bodies;

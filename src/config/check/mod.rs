@@ -20,6 +20,7 @@ mod client;
 mod key;
 mod listener;
 mod models;
+mod retry;
 mod server;
 mod tls;
 mod upstream;
@@ -47,6 +48,7 @@ pub(super) fn check(
 ) -> Option<Config> {
     let server = server::check(&written.server, problems);
     let log = server::log(&written.log);
+    let retry = retry::check(written.retry.as_ref(), problems);
     let upstreams = upstream::check(written, surroundings, problems);
     let (default_upstream, models) = models(written, problems);
     let clients = client::check(&written.clients, surroundings, problems);
@@ -58,6 +60,7 @@ pub(super) fn check(
     Some(Config {
         server,
         log,
+        retry,
         upstreams,
         default_upstream,
         models,

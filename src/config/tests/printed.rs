@@ -15,6 +15,10 @@ max_body = \"1MB\"
 drain_timeout = \"1m1s500ms\"
 [log]
 format = \"json\"
+[retry]
+statuses = [429, 0x1f4]
+max_retry_after = \"0s\"
+budget = 0.5
 [upstream.\"a.b\"]
 base_url = \"https://h:8443/v1\"
 keys = [\"k\"]
@@ -75,9 +79,10 @@ fn facts(config: &Config) -> String {
         .as_ref()
         .map(|identity| &identity.chain);
     format!(
-        "{:?} {:?} {:?} {} {keys:?} {clients:?} {tls:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {} {keys:?} {clients:?} {tls:?} {:?} {:?}",
         config.server,
         config.log,
+        config.retry,
         config.upstreams,
         config.default_upstream,
         config.listeners,

@@ -83,6 +83,34 @@ fn a_stream_passes_chunk_by_chunk() {
 }
 
 #[test]
+fn an_error_is_tried_again_and_the_last_one_passes_whole() {
+    // More than a stream's window, so that it can't have come before it is read.
+    let large = Bytes::from(vec![b'x'; 300_000]);
+    let error = large.clone();
+    let upstream = Http2Upstream::start(Settings::default(), move |mut exchange| {
+        let error = error.clone();
+        async move {
+            exchange.count_body().await?;
+            let mut stream = exchange.start(503, HeaderMap::new())?;
+            exchange.send(&mut stream, error).await?;
+            stream.send_data(Bytes::from_static(b"end"), true)
+        }
+    });
+    let daemon = Daemon::builder()
+        .upstream_at(&upstream.base_url(), upstream.ca_file())
+        .upstream_settings("http2 = true")
+        .more_config("[retry]\nbackoff = \"20ms\"\n")
+        .start();
+    let answer = daemon.client().post_json("/v1/responses", "{}");
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.head.field("x-upstreamd-attempts"), Some("3"));
+    assert!(answer.body.is_complete());
+    assert_eq!(answer.body.data(), [&large[..], b"end"].concat());
+    let record = upstream.record();
+    assert_eq!((record.requests.len(), record.connections), (3, 1));
+}
+
+#[test]
 fn a_head_of_64_kib_passes() {
     let upstream = Http2Upstream::start(Settings::default(), |mut exchange| async move {
         let mut fields = HeaderMap::new();

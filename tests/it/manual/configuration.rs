@@ -37,10 +37,15 @@ fn facts(item: &Item) -> Vec<String> {
     after.map(|after| after.words("Cm")).unwrap_or_default()
 }
 
+/// Whether it says between which values it has to be.
+fn is_bounded(item: &Item) -> bool {
+    item.body.contains("\nfrom\n") || item.body.contains(", from\n")
+}
+
 /// Every key that the program knows, by what it says of one that it does not.
 pub(super) fn known() -> Vec<Key> {
     let wrong = format!(
-        "nonsense = 1\n[server]\nnonsense = 1\n[log]\nnonsense = 1\n{UPSTREAM}nonsense = 1\n\
+        "nonsense = 1\n[server]\nnonsense = 1\n[log]\nnonsense = 1\n[retry]\nnonsense = 1\n{UPSTREAM}nonsense = 1\n\
          [upstream.NAME.tls]\nnonsense = 1\n[model.NAME]\nnonsense = 1\n\
          [[model.NAME.upstreams]]\nnonsense = 1\n[client.NAME]\nnonsense = 1\n\
          [listener.NAME]\nnonsense = 1\n"
@@ -87,7 +92,7 @@ pub(super) fn printed(daemon: &mut Daemon) -> BTreeMap<Key, (String, String)> {
 
 /// Every default, by its key.
 fn defaults() -> BTreeMap<Key, String> {
-    let builder = Daemon::builder().config(UPSTREAM);
+    let builder = Daemon::builder().config(&format!("[retry]\n{UPSTREAM}"));
     // The flag that tests are started with is no default.
     let mut daemon = builder.arg("--print-config").spawn();
     let mut settings = printed(&mut daemon);
@@ -118,7 +123,8 @@ fn every_default_is_the_one_that_is_used() {
         let described = item.body.contains("Default:");
         described.then(|| match &facts(&item)[..] {
             [_, _] => (key, "one for each CPU".to_owned()),
-            facts => (key, facts[0].clone()),
+            facts if is_bounded(&item) => (key, facts[0].clone()),
+            facts => (key, facts.join(", ")),
         })
     });
     let mut defaults = defaults();
@@ -133,7 +139,9 @@ fn every_bound_is_the_one_that_is_held() {
         entries()
             .into_iter()
             .filter_map(|((table, key), item)| match &facts(&item)[..] {
-                [.., least, most] => Some((format!("{table}.{key}"), least.clone(), most.clone())),
+                [.., least, most] if is_bounded(&item) => {
+                    Some((format!("{table}.{key}"), least.clone(), most.clone()))
+                }
                 _ => None,
             });
     // Beyond every bound, each in its own way of writing.
@@ -142,7 +150,9 @@ fn every_bound_is_the_one_that_is_held() {
         let beyond = match default.as_str() {
             number if number.parse::<u64>().is_ok() => "999999999",
             size if size.ends_with("iB") => "\"999GiB\"",
-            time if time.starts_with(|c: char| c.is_ascii_digit()) && !time.contains('.') => {
+            time if time.starts_with(|c: char| c.is_ascii_digit())
+                && !time.contains(['.', ',']) =>
+            {
                 "\"999h\""
             }
             _ => continue,
@@ -191,6 +201,8 @@ fn what_needs_a_restart_is_described_so() {
             ("listen", _) => "\"127.0.0.1:1\"".to_owned(),
             ("format", _) => "\"auto\"".to_owned(),
             ("level", _) => "\"debug\"".to_owned(),
+            ("statuses", _) => "[500]".to_owned(),
+            ("budget", _) => "1".to_owned(),
             (_, "true") | (_, "false") => continue,
             (_, size) if size.ends_with("iB") => "\"512KiB\"".to_owned(),
             (_, number) if number.parse::<u64>().is_ok() => "7".to_owned(),

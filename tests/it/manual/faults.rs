@@ -25,7 +25,8 @@ fn after(kind: FaultKind) -> Option<FaultKind> {
         K::ClientSlow => K::ClientGone,
         K::ClientGone => K::NotConfigured,
         K::NotConfigured => K::Draining,
-        K::Draining => K::Upstream(F::Dns),
+        K::Draining => K::Unavailable,
+        K::Unavailable => K::Upstream(F::Dns),
         K::Upstream(failure) => K::Upstream(match failure {
             F::Dns => F::Refused,
             F::Refused => F::Unreachable,

@@ -1,0 +1,235 @@
+//! A request that may be sent more than once: to another key, to another
+//! upstream, or, with `[retry]`, to the same one again. Only as long as not one
+//! byte of an answer has reached the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use tokio::time::Instant;
+
+use super::backoff::{jittered, unless_draining};
+use super::body::Ready;
+use super::fault::Fault;
+use super::outbound::{Outbound, wants_websocket};
+use super::passing::Sent;
+use super::places::{Place, Places};
+use super::route::Route;
+use super::verdict::Trouble;
+use crate::config::checked::Retry;
+use crate::telemetry::bounded::Bounded;
+use crate::upstream::{Answer, Effort, Failure, Request, Stream};
+
+/// A request on its way from place to place.
+struct Errand<'a> {
+    outbound: &'a Outbound<'a>,
+    /// The client's.
+    head: Parts,
+    /// None: it streamed through, and is gone.
+    body: Option<Ready>,
+    retry: Option<&'a Retry>,
+    effort: Effort,
+    tries: usize,
+    /// Tries for which there was a wait.
+    again: u32,
+    /// The last answer that did not help; it is the client's if none does.
+    kept: Option<Kept>,
+    /// What went wrong last where there was no answer.
+    fault: Option<Fault>,
+}
+
+/// An answer, and what is recorded of where it is from.
+struct Kept {
+    sent: Sent,
+    upstream: Bounded,
+    key: Option<Bounded>,
+}
+
+/// What came of a try.
+enum Outcome {
+    Answered(Box<Sent>),
+    Failed(Trouble),
+    /// Nothing that another try could help with.
+    Hopeless,
+}
+
+/// Sends a request until there is an answer to give.
+///
+/// # Errors
+/// There is none: what went wrong last, or that no upstream can be asked.
+pub(super) async fn run(
+    outbound: &Outbound<'_>,
+    head: Parts,
+    body: Ready,
+    route: Route<'_>,
+) -> Result<Sent, Fault> {
+    let engine = outbound.engine;
+    if let Some(budget) = &engine.budget {
+        budget.request(Instant::now());
+    }
+    let mut errand = Errand {
+        outbound,
+        head,
+        body: Some(body),
+        retry: engine.snapshot.config.retry.as_ref(),
+        effort: Effort::default(),
+        tries: 0,
+        again: 0,
+        kept: None,
+        fault: None,
+    };
+    let mut places = Places::new(engine, route);
+    while let Some(place) = errand.next(&mut places).await {
+        match errand.attempt(&place).await? {
+            Outcome::Answered(sent) => return Ok(*sent),
+            Outcome::Failed(trouble) => places.failed(&place, trouble),
+            Outcome::Hopeless => break,
+        }
+    }
+    errand.end(&places)
+}
+
+impl Errand<'_> {
+    /// Where it is sent next, once it may be. None: nowhere.
+    async fn next<'p>(&mut self, places: &mut Places<'p>) -> Option<Place<'p>> {
+        self.body.as_ref()?;
+        if let Some(place) = places.fresh() {
+            return Some(place);
+        }
+        loop {
+            let Some((number, ready_in)) = places.soonest() else {
+                return places.last_resort().filter(|_| self.tries == 0);
+            };
+            if !self.waits(ready_in).await {
+                return None;
+            }
+            if let Some(place) = places.again(number) {
+                return Some(place);
+            }
+        }
+    }
+
+    /// Waits for another try, at a place that can be used in `ready_in`. False:
+    /// there is none.
+    async fn waits(&mut self, ready_in: Duration) -> bool {
+        let Some(retry) = self.retry else {
+            return false;
+        };
+        let limit = u32::try_from(retry.attempts).unwrap_or(u32::MAX);
+        if self.tries >= retry.attempts || self.again >= limit || ready_in > retry.max_retry_after {
+            return false;
+        }
+        let budget = self.outbound.engine.budget.as_ref();
+        if !budget.is_some_and(|budget| budget.spend(Instant::now())) {
+            return false;
+        }
+        let wait = match ready_in {
+            Duration::ZERO => jittered(retry.longest(self.again)),
+            // Whoever was told the same time shall not come at the same time.
+            time => time + jittered(retry.longest(0)),
+        };
+        self.again += 1;
+        self.outbound.wire.note(|record| record.waits());
+        unless_draining(self.outbound.wire, wait).await
+    }
+
+    async fn attempt(&mut self, place: &Place<'_>) -> Result<Outcome, Fault> {
+        let (way, wire, log) = (place.way, self.outbound.wire, self.outbound.wire.log());
+        let Some(body) = self.take_body() else {
+            return Ok(Outcome::Hopeless);
+        };
+        let (head, candidate) = (self.head.clone(), place.candidate);
+        let request = self
+            .outbound
+            .request(head, body, candidate, way, place.key)?;
+        let lease = way.begin(place.key);
+        self.tries += 1;
+        self.effort.connect = None;
+        let sent = self.send(place, request).await;
+        wire.note(|record| record.effort(&self.effort));
+        let is_probe = place.probe.is_some();
+        let (answer, tunnel) = match sent {
+            Ok(sent) => sent,
+            Err(failure) => {
+                let fault = Fault::upstream(failure, &way.upstream.name);
+                way.failed(&fault, is_probe, log);
+                let trouble = Trouble::of_failure(&fault, self.retry);
+                self.fault = Some(fault);
+                return Ok(trouble.map_or(Outcome::Hopeless, Outcome::Failed));
+            }
+        };
+        way.answered(place.key, &answer.head, is_probe, log);
+        let trouble = Trouble::of_answer(&answer.head, self.retry);
+        let sent = Sent {
+            answer,
+            tunnel: tunnel.map(Box::new),
+            upstream: place.candidate.upstream,
+            lease: Some(lease),
+        };
+        Ok(match trouble {
+            None => Outcome::Answered(Box::new(sent)),
+            Some(trouble) => {
+                self.keep(sent, place);
+                Outcome::Failed(trouble)
+            }
+        })
+    }
+
+    async fn send(
+        &mut self,
+        place: &Place<'_>,
+        mut request: Request,
+    ) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
+        let pool = place.way.pool;
+        self.outbound.wire.note(|record| record.waits());
+        if wants_websocket(&self.head) {
+            let fields = &mut request.head.headers;
+            fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            return pool.upgrade(request, &mut self.effort).await;
+        }
+        let answer = pool.send(request, &mut self.effort).await?;
+        Ok((answer, None))
+    }
+
+    /// The body, and if it can be sent again, one to keep.
+    fn take_body(&mut self) -> Option<Ready> {
+        let body = self.body.take()?;
+        self.body = match &body {
+            Ready::Whole(whole) => Some(Ready::Whole(whole.clone())),
+            Ready::Unread(body) => body.copy().map(Ready::Unread),
+        };
+        Some(body)
+    }
+
+    fn keep(&mut self, mut sent: Sent, place: &Place<'_>) {
+        // It may be kept for long, and nothing runs there meanwhile.
+        sent.lease = None;
+        sent.answer.body.gather();
+        let key = place.way.key(place.key);
+        self.kept = Some(Kept {
+            sent,
+            upstream: Bounded::from(&*place.way.upstream.name),
+            key: key.map(|key| Bounded::from(&*key.name)),
+        });
+    }
+
+    /// What is left when nothing helped.
+    fn end(self, places: &Places<'_>) -> Result<Sent, Fault> {
+        if let Some(kept) = self.kept {
+            self.outbound.wire.note(|record| {
+                record.event.upstream = Some(kept.upstream);
+                record.event.key = kept.key;
+            });
+            return Ok(kept.sent);
+        }
+        Err(self.fault.unwrap_or_else(|| match places.lacking() {
+            Some((upstream, key)) => Fault::not_configured(upstream, key),
+            None => {
+                let back_in = places.soonest().map(|(_, wait)| wait);
+                Fault::unavailable(&places.why(), back_in.unwrap_or_default())
+            }
+        }))
+    }
+}

@@ -1,0 +1,90 @@
+//! A client's request, made ready for one of the upstreams that it may go to.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::request::Parts;
+use http::{Method, Uri, Version};
+use hyper::body::Body;
+
+use super::Engine;
+use super::body::Ready;
+use super::fault::Fault;
+use super::fields;
+use super::route::Candidate;
+use super::snapshot::Way;
+use super::target::Target;
+use super::wire::Wire;
+use crate::telemetry::bounded::Bounded;
+use crate::upstream::Request;
+
+/// What stays the same wherever the request goes.
+pub(super) struct Outbound<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) wire: &'a Rc<Wire>,
+    pub(super) request_id: &'a HeaderValue,
+    pub(super) target: &'a Target,
+    /// The client's version of HTTP.
+    pub(super) version: Version,
+    /// Whether it asked for a head alone.
+    pub(super) is_head: bool,
+}
+
+impl Outbound<'_> {
+    /// The request as the upstream gets it, with the key at place `key`.
+    ///
+    /// # Errors
+    /// The upstream's key was not set yet, or the body can't be edited.
+    pub(super) fn request(
+        &self,
+        mut head: Parts,
+        body: Ready,
+        candidate: &Candidate,
+        way: Way<'_>,
+        key: Option<usize>,
+    ) -> Result<Request, Fault> {
+        let upstream = way.upstream;
+        let key = way.key(key);
+        self.wire.note(|record| {
+            record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
+            record.event.key = key.map(|key| Bounded::from(key.name.as_str()));
+        });
+        if let Some(key) = upstream.lacks_key() {
+            return Err(Fault::not_configured(&upstream.name, key));
+        }
+        let at_upstream = self.target.at(&upstream.base_url.path)?;
+        let body = body.edited(&candidate.edits)?;
+        let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);
+        let (headers, id) = (&mut head.headers, self.request_id);
+        fields::towards_upstream(headers, upstream, key, way.host, id);
+        if !candidate.edits.is_empty() {
+            fields::drop_digests(headers);
+        }
+        if says_empty {
+            // hyper says a length only of a body; some servers want one of every POST.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        head.uri = Uri::from(at_upstream);
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        let mut request = Request { head, body };
+        if self.version == Version::HTTP_11 {
+            pass_interim(&mut request, self.wire);
+        }
+        Ok(request)
+    }
+}
+
+/// Whether the client wants to become a WebSocket, and may.
+pub(super) fn wants_websocket(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && fields::wants_websocket(&head.headers)
+}
+
+/// Lets interim answers through to the client.
+fn pass_interim(request: &mut Request, wire: &Wire) {
+    let interim = Arc::clone(&wire.interim);
+    request.on_interim(move |status, fields| interim.push(status, fields));
+}

@@ -1,0 +1,214 @@
+//! Where a request may be sent next: an upstream that is not ejected, and the
+//! least loaded of its keys that are free.
+
+use std::time::Duration;
+
+use super::route::{Candidate, Route};
+use super::snapshot::{Engine, Way};
+use super::verdict::Trouble;
+use crate::upstream::{Key, Look, Moment, Probe};
+
+/// The places of one request, as far as they were looked at.
+pub(super) struct Places<'a> {
+    engine: &'a Engine,
+    /// Those that were not.
+    route: Route<'a>,
+    seen: Vec<Seen<'a>>,
+    /// Whether there is another upstream to go to.
+    several: bool,
+}
+
+/// A candidate that was looked at.
+struct Seen<'a> {
+    candidate: &'a Candidate,
+    way: Way<'a>,
+    /// Places of keys that were tried.
+    tried: Vec<usize>,
+    /// Nothing is left of it that was not tried.
+    is_spent: bool,
+    /// Another try there would be in vain.
+    is_hopeless: bool,
+    /// When the upstream wants to be asked again.
+    not_before: Option<Moment>,
+}
+
+/// Somewhere to send a request.
+pub(super) struct Place<'a> {
+    pub(super) candidate: &'a Candidate,
+    pub(super) way: Way<'a>,
+    /// The place of the key, if the upstream has any.
+    pub(super) key: Option<usize>,
+    /// Whether the request finds out how an ejected upstream is.
+    pub(super) probe: Option<Probe>,
+    number: usize,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(engine: &'a Engine, route: Route<'a>) -> Self {
+        Places {
+            engine,
+            several: route.has_several_upstreams(),
+            route,
+            seen: Vec::new(),
+        }
+    }
+
+    /// A place that was not tried and can be used now: with another key of the
+    /// same upstream before another upstream.
+    pub(super) fn fresh(&mut self) -> Option<Place<'a>> {
+        let now = Moment::now();
+        loop {
+            let last = self.seen.len().checked_sub(1);
+            if let Some(number) = last.filter(|number| !self.seen[*number].is_spent) {
+                let tried = &self.seen[number].tried;
+                let found = self.usable(number, now, |place, _| !tried.contains(&place));
+                if found.is_some() {
+                    return found;
+                }
+                self.seen[number].is_spent = true;
+            }
+            let candidate = self.route.next()?;
+            let way = self.engine.way(candidate.upstream);
+            let lacks_key = way.upstream.lacks_key().is_some();
+            self.seen.push(Seen {
+                candidate,
+                way,
+                tried: Vec::new(),
+                is_spent: lacks_key,
+                is_hopeless: lacks_key,
+                not_before: None,
+            });
+        }
+    }
+
+    /// A place where everything speaks against every key, which is still better
+    /// than none: the upstream says itself what is wrong.
+    pub(super) fn last_resort(&self) -> Option<Place<'a>> {
+        let now = Moment::now();
+        (0..self.seen.len()).find_map(|number| {
+            let seen = &self.seen[number];
+            let is_new = !seen.is_hopeless && seen.tried.is_empty();
+            let keys = &seen.way.standing.keys;
+            let key = keys.least_loaded(|_, _| is_new)?;
+            self.at(number, Some(key), now)
+        })
+    }
+
+    /// The place that can be used first, and when; tried before or not.
+    pub(super) fn soonest(&self) -> Option<(usize, Duration)> {
+        let now = Moment::now();
+        let waits = self.seen.iter().enumerate();
+        let waits = waits.filter_map(|(number, seen)| Some((number, self.wait(seen, now)?)));
+        waits.min_by_key(|(_, wait)| *wait)
+    }
+
+    /// The place that [`Places::soonest`] found, if it can be used by now.
+    pub(super) fn again(&self, number: usize) -> Option<Place<'a>> {
+        self.usable(number, Moment::now(), |_, _| true)
+    }
+
+    /// What came of the request there.
+    pub(super) fn failed(&mut self, place: &Place<'_>, trouble: Trouble) {
+        let seen = &mut self.seen[place.number];
+        seen.tried.extend(place.key);
+        // Another key meets the same upstream.
+        seen.is_spent |= !trouble.is_the_keys || place.key.is_none();
+        let keys = seen.way.upstream.keys.len();
+        seen.is_hopeless |= !trouble.may_pass && seen.tried.len() >= keys;
+        // A limit of one key's says nothing of the others.
+        if !(trouble.is_the_keys && minds_keys(seen, self.several)) {
+            let now = Moment::now();
+            seen.not_before = trouble.retry_after.map(|time| now.after(time));
+        }
+    }
+
+    /// Why none of them can be used, for a person.
+    pub(super) fn why(&self) -> String {
+        let now = Moment::now();
+        let why = |seen: &Seen<'_>| {
+            let (upstream, standing) = (seen.way.upstream, seen.way.standing);
+            let name = &upstream.name;
+            match standing.health.ejected_for(now) {
+                _ if upstream.lacks_key().is_some() => format!("\"{name}\" has no key yet"),
+                Some(_) if self.several => format!("\"{name}\" fails time after time"),
+                _ if standing.keys.first_back(now).is_none() => {
+                    format!("every key of \"{name}\" is refused there")
+                }
+                _ => format!("every key of \"{name}\" is at its limit"),
+            }
+        };
+        let mut reasons: Vec<String> = self.seen.iter().map(why).collect();
+        reasons.dedup();
+        reasons.join(", ")
+    }
+
+    /// The upstream whose key was not set yet, if that is all there is.
+    pub(super) fn lacking(&self) -> Option<(&'a str, &'a str)> {
+        let mut lacking = self.seen.iter().map(|seen| {
+            let upstream = seen.way.upstream;
+            upstream.lacks_key().map(|key| (&*upstream.name, key))
+        });
+        let first = lacking.next()??;
+        lacking.all(|other| other.is_some()).then_some(first)
+    }
+
+    /// How long until it can be used; None: not at all.
+    fn wait(&self, seen: &Seen<'_>, now: Moment) -> Option<Duration> {
+        if seen.is_hopeless {
+            return None;
+        }
+        let standing = seen.way.standing;
+        let keys = match minds_keys(seen, self.several) {
+            true => standing.keys.first_back(now)?,
+            false => Duration::ZERO,
+        };
+        let ejected = standing.health.ejected_for(now);
+        let ejected = ejected.filter(|_| self.several).unwrap_or_default();
+        let asked = seen.not_before.and_then(|until| now.until(until));
+        Some(keys.max(ejected).max(asked.unwrap_or_default()))
+    }
+
+    fn usable(
+        &self,
+        number: usize,
+        now: Moment,
+        wanted: impl Fn(usize, &Key) -> bool,
+    ) -> Option<Place<'a>> {
+        let seen = &self.seen[number];
+        let keys = &seen.way.standing.keys;
+        if keys.is_empty() {
+            // Nothing to choose, so that whoever asks twice was there already.
+            return self.at(number, None, now);
+        }
+        let minds_keys = minds_keys(seen, self.several);
+        let is_free = |key: &Key| !minds_keys || key.is_free(now);
+        let key = keys.least_loaded(|place, key| wanted(place, key) && is_free(key))?;
+        self.at(number, Some(key), now)
+    }
+
+    fn at(&self, number: usize, key: Option<usize>, now: Moment) -> Option<Place<'a>> {
+        let seen = &self.seen[number];
+        let probe = match self.several {
+            false => None,
+            true => match seen.way.standing.health.look(now) {
+                Look::In => None,
+                Look::Probe(probe) => Some(probe),
+                Look::Ejected(_) => return None,
+            },
+        };
+        Some(Place {
+            candidate: seen.candidate,
+            way: seen.way,
+            key,
+            probe,
+            number,
+        })
+    }
+}
+
+/// Whether it matters how its keys are: a request that has no other goes with the
+/// one that there is.
+fn minds_keys(seen: &Seen<'_>, several: bool) -> bool {
+    let keys = seen.way.upstream.keys.len();
+    keys > 1 || (keys == 1 && several)
+}

@@ -1,0 +1,78 @@
+//! What all workers know of an upstream: how it and its keys are, and how many
+//! requests it has. A reload goes on with what stays the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::health::Health;
+use super::keys::Keys;
+use crate::config::checked::Upstream;
+
+/// How an upstream stands.
+#[derive(Debug)]
+pub struct Standing {
+    running: Arc<AtomicU32>,
+    /// Whether it answers.
+    pub health: Arc<Health>,
+    /// Its keys.
+    pub keys: Keys,
+}
+
+/// A request's place among those that run at an upstream, until it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    standing: Arc<Standing>,
+    key: Option<usize>,
+}
+
+impl Standing {
+    /// That of an upstream which nobody has asked.
+    pub fn new(upstream: &Upstream) -> Standing {
+        Standing {
+            running: Arc::default(),
+            health: Arc::default(),
+            keys: Keys::new(upstream.keys.len()),
+        }
+    }
+
+    /// Requests that run there.
+    pub fn running(&self) -> u32 {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Goes on with what is known of the upstream before a reload.
+    pub fn carry_over(&mut self, now: &Upstream, before: &Standing, then: &Upstream) {
+        if now.name != then.name {
+            return;
+        }
+        self.running = Arc::clone(&before.running);
+        if now.base_url == then.base_url {
+            self.health = Arc::clone(&before.health);
+        }
+        self.keys.carry_over(&before.keys, |new, old| {
+            let (new, old) = (&now.keys[new], &then.keys[old]);
+            new.name == old.name && new.authorization == old.authorization
+        });
+    }
+
+    /// Counts a request that begins, with the key at place `key`.
+    pub fn begin(self: &Arc<Self>, key: Option<usize>) -> Lease {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        if let Some(key) = key {
+            self.keys.at(key).begin();
+        }
+        Lease {
+            standing: Arc::clone(self),
+            key,
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.standing.running.fetch_sub(1, Ordering::Relaxed);
+        if let Some(key) = self.key {
+            self.standing.keys.at(key).end();
+        }
+    }
+}
