@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::metrics::scrape;
 use crate::support::client::Client;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::upstream::Upstream;
@@ -214,4 +215,107 @@ fn a_key_that_is_found_nowhere_is_missing() {
     let now = overview(&daemon);
     assert_eq!(now["configuration"]["complete"], false);
     assert_eq!(now["upstreams"][0]["keys"][0]["state"], "missing");
+}
+
+#[test]
+fn keys_that_cool_down_or_are_refused_are_told_and_seen() {
+    let upstream = Upstream::plain(|conn| {
+        conn.serve(|conn, request| match request.head.field("authorization") {
+            Some("Bearer sk-limited") => conn.answer(429, "Retry-After: 50\r\n", "{\"error\":{}}"),
+            Some("Bearer sk-refused") => conn.answer_json(401, "{\"error\":{}}"),
+            _ => conn.answer_json(200, ANSWER),
+        })
+    });
+    let daemon = Daemon::builder()
+        .config(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"unix:@DIR@/admin.sock\"\n\
+             [upstream.far]\nbase_url = \"{}\"\nkeys = [\"limited\", \"refused\", \"good\"]\n",
+            upstream.base_url()
+        ))
+        .credential("limited", "sk-limited")
+        .credential("refused", "sk-refused")
+        .credential("good", "sk-good")
+        .start();
+    for _ in 0..6 {
+        assert_eq!(chat(&mut daemon.client(), "m"), 200);
+    }
+    let keys = overview(&daemon)["upstreams"][0]["keys"].clone();
+    let states: Vec<_> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| {
+            (
+                key["name"].as_str().unwrap(),
+                key["state"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("limited", "cooling"),
+            ("refused", "set_aside"),
+            ("good", "ready")
+        ]
+    );
+    let cooling = keys[0]["cooling_for_s"].as_f64().unwrap();
+    assert!((40.0..=50.0).contains(&cooling), "{cooling}");
+
+    let lines = scrape(&daemon);
+    for series in [
+        "upstreamd_key_cooling{upstream=\"far\",key=\"limited\"} 1",
+        "upstreamd_key_set_aside{upstream=\"far\",key=\"refused\"} 1",
+        "upstreamd_key_cooling{upstream=\"far\",key=\"good\"} 0",
+        "upstreamd_key_set_aside{upstream=\"far\",key=\"good\"} 0",
+    ] {
+        assert!(lines.iter().any(|line| line == series), "no {series}");
+    }
+    let top = Daemon::builder()
+        .arg("top")
+        .arg("--once")
+        .arg("--interval")
+        .arg("100ms")
+        .arg("--admin")
+        .arg(daemon.directory().join("admin.sock"));
+    let mut top = top.spawn();
+    assert_eq!(top.wait_exit(), Some(0));
+    let seen = top.stdout();
+    for said in ["  key limited", " cooling ", "  key refused", " set aside "] {
+        assert!(seen.contains(said), "no {said:?} in\n{seen}");
+    }
+}
+
+#[test]
+fn an_upstream_that_is_ejected_is_told_and_seen() {
+    let live = Upstream::plain(|conn| conn.serve(|conn, _| conn.answer_json(200, ANSWER)));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = closed.local_addr().unwrap();
+    drop(closed);
+    let daemon = Daemon::builder()
+        .config(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"unix:@DIR@/admin.sock\"\ndefault_upstream = \"live\"\n\
+             [upstream.dead]\nbase_url = \"http://{dead}/v1\"\nkeys = []\n\
+             [upstream.live]\nbase_url = \"{}\"\nkeys = []\n\
+             [model.m]\nupstream = [\"dead\", \"live\"]\n",
+            live.base_url()
+        ))
+        .start();
+    let mut client = daemon.client();
+    let now = wait::until_some("it is ejected", || {
+        assert_eq!(chat(&mut client, "m"), 200);
+        let now = overview(&daemon);
+        now["upstreams"][0]["ejected_for_s"]
+            .is_number()
+            .then_some(now)
+    });
+    assert_eq!(now["upstreams"][0]["name"], "dead");
+    assert!(now["upstreams"][0]["ejected_for_s"].as_f64().unwrap() <= 60.0);
+    assert_eq!(now["upstreams"][1]["ejected_for_s"], Value::Null);
+    // It comes back for a moment, each time that its time is over.
+    wait::until("the metric says so", || {
+        chat(&mut client, "m");
+        let ejected = "upstreamd_upstream_ejected{upstream=\"dead\"} 1";
+        scrape(&daemon).iter().any(|line| line == ejected)
+    });
 }
