@@ -9,6 +9,7 @@ mod frame;
 mod keyboard;
 mod page;
 mod rates;
+mod tables;
 mod text;
 mod top;
 mod words;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::frame::{state, state_of_key, troubles};
+use super::frame::troubles;
+use super::tables::{state, state_of_key};
 use super::text::{ascii, left, line, right};
 use super::words::{self, NONE, counted};
 use crate::admin::{Overview, Upstream};

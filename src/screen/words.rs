@@ -7,6 +7,11 @@ use crate::telemetry::log::Timestamp;
 /// What stands where nothing is known.
 pub(super) const NONE: &str = "-";
 
+/// What is known, or that nothing is.
+pub(super) fn or_none(text: Option<String>) -> String {
+    text.unwrap_or_else(|| NONE.to_owned())
+}
+
 /// A number of things: `999`, `12.3k`, `4.5M`.
 pub(super) fn count(number: u64) -> String {
     match number {
