@@ -17,9 +17,10 @@ _upstreamd() {
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$word"); return ;;
         --admin) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --at) :; return ;;
+        --interval) :; return ;;
     esac
     if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --plain --no-restart --direct --version --help' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--config --listen --base-url --log-format --log-level --print-config --admin --at --interval --once --plain --no-restart --direct --version --help' -- "$word")
         return
     fi
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
@@ -30,12 +31,14 @@ _upstreamd() {
         *' check '*) ;;
         *' reload '*) ;;
         *' health '*) ;;
+        *' status '*) ;;
+        *' top '*) ;;
         *' key set '*) ;;
         *' key list '*) ;;
         *' key remove '*) ;;
         *' litellm-config '*) ;;
         *' import-env '*) ;;
-        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health key litellm-config import-env' -- "$word") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W 'check reload health status top key litellm-config import-env' -- "$word") ;;
     esac
 }
 

@@ -1,4 +1,5 @@
-//! The subcommands that ask a running daemon: `upstreamd reload`, `upstreamd health`.
+//! The subcommands that ask a running daemon: `upstreamd reload`, `upstreamd
+//! health`, and what `screen` shows.
 //!
 //! Their side of the admin socket (see [`admin`](crate::admin)) and of `/health`.
 //! What they print and exit with is for scripts, containers and units, so each
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
 
+use crate::admin::Overview;
 use crate::cli::{ExitCode, Failed};
 use crate::config::checked::ListenAddress;
 use crate::config::{self, Environment, Overrides};
@@ -26,8 +28,12 @@ const HEALTH_TIME: Duration = Duration::from_secs(5);
 /// A reload reads files, the platform's certificates among them; below the 30 s
 /// that systemd gives it (`TimeoutStartSec=` of the unit).
 const RELOAD_TIME: Duration = Duration::from_secs(25);
-/// Of an answer; errors of a configuration have a line each.
-const MOST_BYTES: u64 = 1024 * 1024;
+/// Workers have a second to report; then whoever waits wants to know that nobody
+/// answers.
+const STATUS_TIME: Duration = Duration::from_secs(5);
+/// Of an answer; errors of a configuration have a line each, a thousand models in
+/// a status have 400 bytes each.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What the daemon says of a reload: the body of the answer to `POST /reload`.
 #[derive(Debug, Default, Deserialize)]
@@ -45,7 +51,7 @@ struct Reloaded {
 /// The new configuration is wrong (78), with each error and its position; or
 /// nobody reloads (69).
 pub fn reload(admin: Option<PathBuf>) -> Result<String, Failed> {
-    let admin = ListenAddress::Unix(admin.unwrap_or_else(|| ADMIN_SOCKET.into()));
+    let admin = admin_socket(admin);
     let (status, body) = ask(&admin, &Method::POST, "/reload", RELOAD_TIME)?;
     let said: Reloaded = serde_json::from_str(&body).unwrap_or_default();
     match status {
@@ -69,6 +75,27 @@ pub fn reload(admin: Option<PathBuf>) -> Result<String, Failed> {
             ),
         )),
     }
+}
+
+/// How the daemon is whose admin socket is at `admin`.
+///
+/// # Errors
+/// Nobody says (69).
+pub fn overview(admin: &ListenAddress) -> Result<Overview, Failed> {
+    let unavailable = |why: String| {
+        let message = format!("{admin} does not say how it is: {why}");
+        Failed::new(ExitCode::Unavailable, message)
+    };
+    match ask(admin, &Method::GET, "/status", STATUS_TIME)? {
+        (200, body) => serde_json::from_str(&body).map_err(|error| unavailable(error.to_string())),
+        (status, _) => Err(unavailable(format!("status {status}"))),
+    }
+}
+
+/// Where a daemon is administered: at `path`, or where the unit has it.
+#[must_use]
+pub fn admin_socket(path: Option<PathBuf>) -> ListenAddress {
+    ListenAddress::Unix(path.unwrap_or_else(|| ADMIN_SOCKET.into()))
 }
 
 /// Asks for `/health` at `at`, or at the first address that is configured.

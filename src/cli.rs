@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::Arg;
 
@@ -42,6 +43,11 @@ pub enum Command {
     /// `upstreamd health`: ask at this address, or at the first one that is
     /// configured, whether the daemon serves.
     Health(Overrides, Option<ListenAddress>),
+    /// `upstreamd status`: print how the daemon is, by the admin socket at this
+    /// path, or where the unit has it.
+    Status(Option<PathBuf>),
+    /// `upstreamd top`: show it live.
+    Top(TopCommand),
     /// `upstreamd key ...`: the keys beside the configuration.
     Key(KeyCommand),
     /// `upstreamd litellm-config`: print a configuration for LiteLLM.
@@ -82,6 +88,23 @@ pub enum KeyVerb {
         /// The key's name.
         name: Name,
     },
+}
+
+/// `upstreamd top`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopCommand {
+    /// The daemon's admin socket, if not where the unit has it.
+    pub admin: Option<PathBuf>,
+    /// From one look to the next; 100 ms to 1 h.
+    pub interval: Duration,
+    /// Whether one look is all.
+    pub once: bool,
+}
+
+impl TopCommand {
+    /// How often it looks unless told otherwise: a person can follow, and the
+    /// daemon does not notice.
+    pub const INTERVAL: Duration = Duration::from_secs(2);
 }
 
 /// `upstreamd litellm-config`
@@ -204,6 +227,8 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
         print_config,
         admin,
         at,
+        interval,
+        once,
         plain,
         no_restart,
         direct,
@@ -243,6 +268,12 @@ fn command(verb: Verb, argument: Option<OsString>, given: Given) -> Result<Comma
         }
         Verb::Reload => Command::Reload(admin),
         Verb::Health => Command::Health(overrides, at),
+        Verb::Status => Command::Status(admin),
+        Verb::Top => Command::Top(TopCommand {
+            admin,
+            interval: interval.unwrap_or(TopCommand::INTERVAL),
+            once,
+        }),
         Verb::KeySet => key(
             KeyVerb::Set {
                 name: name(argument)?,

@@ -15,6 +15,7 @@
 //! - [`telemetry`]: the event of each request, the usage tap, log drains;
 //! - [`admin`]: what upstreamd says of itself;
 //! - [`ask`]: the subcommands that ask a running daemon;
+//! - [`screen`]: what people see of it, `upstreamd status` and `upstreamd top`;
 //! - [`litellm`]: LiteLLM in front, and the environment of its launcher.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
@@ -30,6 +31,7 @@ pub mod keys;
 pub mod limits;
 pub mod litellm;
 pub mod proxy;
+pub mod screen;
 pub mod systemd;
 pub mod telemetry;
 pub mod upstream;

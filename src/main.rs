@@ -6,7 +6,7 @@ use std::process;
 
 use upstreamd::cli::{self, Command, ExitCode};
 use upstreamd::config::{self, Environment};
-use upstreamd::{ask, daemon, keys, litellm};
+use upstreamd::{ask, daemon, keys, litellm, screen};
 
 fn main() -> process::ExitCode {
     // On this thread a panic ends the program; elsewhere it ends one connection.
@@ -37,6 +37,14 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Health(overrides, at) => match ask::health(&overrides, &environment, at) {
             Ok(verdict) => say(&verdict),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Status(admin) => match screen::status(admin) {
+            Ok(page) => say(&page),
+            Err(failed) => complain(failed.exit, &failed.message),
+        },
+        Command::Top(command) => match screen::top(&command) {
+            Ok(()) => ExitCode::Ok,
             Err(failed) => complain(failed.exit, &failed.message),
         },
         Command::Key(command) => match keys::run(command, &environment) {

@@ -10,6 +10,7 @@ use super::health::health;
 use super::metrics::metrics;
 use super::reload::reload;
 use super::server::Access;
+use super::status::status;
 use crate::proxy::AnswerBody;
 
 /// What is answered, and where.
@@ -23,10 +24,11 @@ enum What {
     Health,
     Metrics,
     Reload,
+    Status,
 }
 
 /// Each path once: a second method for one would have to be said in `Allow`.
-static ENDPOINTS: [Endpoint; 3] = [
+static ENDPOINTS: [Endpoint; 4] = [
     Endpoint {
         method: Method::GET,
         path: "/health",
@@ -41,6 +43,11 @@ static ENDPOINTS: [Endpoint; 3] = [
         method: Method::POST,
         path: "/reload",
         what: What::Reload,
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/status",
+        what: What::Status,
     },
 ];
 
@@ -65,6 +72,7 @@ pub(super) async fn answer(request: Request<Incoming>, access: &Access) -> Respo
         What::Health => health(access.is_draining()),
         What::Metrics => metrics(&access.asks).await,
         What::Reload => reload(&access.reloads).await,
+        What::Status => status(&access.asks).await,
     }
 }
 

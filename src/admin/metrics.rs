@@ -1,29 +1,23 @@
 //! `GET /metrics`: what the workers have counted, and what the daemon knows of itself.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::endpoints::{json, refuse};
-use super::told::{Ask, Told};
-use crate::proxy::AnswerBody;
+use super::told::{Ask, Told, seconds, told};
+use crate::proxy::{AnswerBody, KeyState, UpstreamState};
 use crate::telemetry::metrics::{CONTENT_TYPE, Exposition, Kind};
 
 pub(super) async fn metrics(asks: &mpsc::Sender<Ask>) -> Response<AnswerBody> {
-    let (ask, told) = oneshot::channel();
-    let told = match asks.send(ask).await {
-        Ok(()) => told.await.ok(),
-        Err(_) => None,
-    };
-    let Some(told) = told else {
+    let Some(told) = told(asks).await else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "it is stopping");
     };
     let mut text = Exposition::default();
     told.metrics.write(&mut text);
     of_workers(&mut text, &told);
+    of_upstreams(&mut text, &told);
     of_the_daemon(&mut text, &told);
     let mut answer = json(StatusCode::OK, text.finish());
     answer
@@ -47,7 +41,7 @@ fn of_workers(text: &mut Exposition, told: &Told) {
         (
             "upstreamd_upstream_connections_idle",
             "HTTP/1.1 connections to upstreams that wait for a request.",
-            told.idle,
+            told.idle.values().sum(),
         ),
         ("upstreamd_workers", "Threads that serve.", told.workers),
         (
@@ -61,8 +55,61 @@ fn of_workers(text: &mut Exposition, told: &Told) {
     }
 }
 
+/// Name, help and value of a family whose samples are told of `T`s.
+type Family<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
+/// What each upstream and each of its keys is like now. As many series as the
+/// operator wrote names.
+fn of_upstreams(text: &mut Exposition, told: &Told) {
+    let states: Vec<_> = told.snapshot.upstream_states().collect();
+    let of_upstream: [Family<UpstreamState<'_>, u32>; 3] = [
+        (
+            "upstreamd_upstream_requests_running",
+            "Requests that an upstream has now.",
+            |state| state.running,
+        ),
+        (
+            "upstreamd_upstream_requests_queued",
+            "Requests that wait for a place at an upstream now.",
+            |state| state.queued,
+        ),
+        (
+            "upstreamd_upstream_ejected",
+            "1: the upstream failed again and again, and gets no request for a time.",
+            |state| u32::from(state.ejected_for.is_some()),
+        ),
+    ];
+    for (name, help, value) in of_upstream {
+        text.family(name, Kind::Gauge, help);
+        for state in &states {
+            text.sample(name, &[("upstream", state.name)], value(state));
+        }
+    }
+    let of_key: [Family<KeyState<'_>, bool>; 2] = [
+        (
+            "upstreamd_key_cooling",
+            "1: the key met a rate limit, and rests until it may be used again.",
+            |key| key.cooling_for.is_some(),
+        ),
+        (
+            "upstreamd_key_set_aside",
+            "1: the upstream refused the key.",
+            |key| key.set_aside,
+        ),
+    ];
+    for (name, help, value) in of_key {
+        text.family(name, Kind::Gauge, help);
+        for state in &states {
+            for key in &state.keys {
+                let labels = [("upstream", state.name), ("key", key.name)];
+                text.sample(name, &labels, u8::from(value(key)));
+            }
+        }
+    }
+}
+
 fn of_the_daemon(text: &mut Exposition, told: &Told) {
-    let reloads = told.reloads;
+    let reloads = &told.reloads;
     text.family(
         "upstreamd_reloads",
         Kind::Counter,
@@ -75,7 +122,7 @@ fn of_the_daemon(text: &mut Exposition, told: &Told) {
         text,
         "upstreamd_config_last_reload_successful",
         "1: the last reload, if any, succeeded.",
-        u8::from(reloads.last_succeeded),
+        u8::from(reloads.last_succeeded()),
     );
     gauge(
         text,
@@ -115,10 +162,4 @@ fn of_the_daemon(text: &mut Exposition, told: &Told) {
 fn gauge(text: &mut Exposition, name: &str, help: &str, value: impl std::fmt::Display) {
     text.family(name, Kind::Gauge, help);
     text.sample(name, &[], value);
-}
-
-/// Since 1970, to the millisecond.
-fn seconds(at: SystemTime) -> f64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as f64 / 1e3
 }

@@ -10,11 +10,14 @@
 mod endpoints;
 mod health;
 mod metrics;
+mod overview;
 mod reload;
 mod server;
+mod status;
 mod told;
 
 pub use health::health;
+pub use overview::{Configuration, Key, Listener, Overview, Reload as ReloadOutcome, Upstream};
 pub use reload::{Reload, Reloaded};
 pub use server::{Access, serve};
-pub use told::{Ask, Reloads, Told};
+pub use told::{Ask, LastReload, Listening, Reloads, State, Told};

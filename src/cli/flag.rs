@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Verb;
 use super::given::Given;
@@ -55,7 +56,7 @@ pub fn flags() -> &'static [Flag] {
 /// Those that read the configuration.
 const BOTH: &[Verb] = &[Verb::Run, Verb::Check];
 
-static FLAGS: [Flag; 13] = [
+static FLAGS: [Flag; 15] = [
     Flag {
         long: "config",
         short: Some('c'),
@@ -137,8 +138,8 @@ static FLAGS: [Flag; 13] = [
     Flag {
         long: "admin",
         short: None,
-        help: "with reload: the admin socket of the daemon, if not\n/run/upstreamd/admin.sock",
-        verbs: &[Verb::Reload],
+        help: "the admin socket of the daemon that is asked, if not\n/run/upstreamd/admin.sock",
+        verbs: &[Verb::Reload, Verb::Status, Verb::Top],
         effect: Effect::Value {
             name: "PATH",
             repeatable: false,
@@ -162,6 +163,29 @@ static FLAGS: [Flag; 13] = [
             choices: &[],
             set: |given, value| read(value).map(|value| given.at = Some(value)),
         },
+    },
+    Flag {
+        long: "interval",
+        short: None,
+        help: "how often top looks: 2s unless given; 100ms to 1h",
+        verbs: &[Verb::Top],
+        effect: Effect::Value {
+            name: "TIME",
+            repeatable: false,
+            choices: &[],
+            set: |given, value| {
+                let interval = read_interval(value)?;
+                given.interval = Some(interval);
+                Ok(())
+            },
+        },
+    },
+    Flag {
+        long: "once",
+        short: None,
+        help: "print what there is to see after one interval, and\nexit",
+        verbs: &[Verb::Top],
+        effect: Effect::Switch(|given| given.once = true),
     },
     Flag {
         long: "plain",
@@ -240,6 +264,18 @@ pub(super) fn long(name: &str) -> Option<&'static Flag> {
 /// The flag of this letter.
 pub(super) fn short(letter: char) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.short == Some(letter))
+}
+
+/// As often as a person can look, at most.
+fn read_interval(value: OsString) -> Result<Duration, Refusal> {
+    const EXPECTED: &str = "a duration from \"100ms\" to \"1h\"";
+    let text = value.to_string_lossy().into_owned();
+    let interval: Duration = read(value)?;
+    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    match range.contains(&interval) {
+        true => Ok(interval),
+        false => Err((Wrong::text(&text), EXPECTED)),
+    }
 }
 
 fn read<T: Text>(value: OsString) -> Result<T, Refusal> {

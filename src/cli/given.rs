@@ -1,6 +1,7 @@
 //! What was given on a command line, flag by flag.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::Overrides;
 use crate::config::checked::ListenAddress;
@@ -16,6 +17,10 @@ pub(super) struct Given {
     pub(super) admin: Option<PathBuf>,
     /// `--at`
     pub(super) at: Option<ListenAddress>,
+    /// `--interval`
+    pub(super) interval: Option<Duration>,
+    /// `--once`
+    pub(super) once: bool,
     /// `--plain`
     pub(super) plain: bool,
     /// `--no-restart`

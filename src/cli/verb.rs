@@ -11,6 +11,10 @@ pub enum Verb {
     Reload,
     /// `health`
     Health,
+    /// `status`
+    Status,
+    /// `top`
+    Top,
     /// `key set`
     KeySet,
     /// `key list`
@@ -34,11 +38,13 @@ pub struct Argument {
 
 impl Verb {
     /// Every one, in the order of the help.
-    pub const ALL: [Verb; 9] = [
+    pub const ALL: [Verb; 11] = [
         Verb::Run,
         Verb::Check,
         Verb::Reload,
         Verb::Health,
+        Verb::Status,
+        Verb::Top,
         Verb::KeySet,
         Verb::KeyList,
         Verb::KeyRemove,
@@ -54,6 +60,8 @@ impl Verb {
             Verb::Check => &["check"],
             Verb::Reload => &["reload"],
             Verb::Health => &["health"],
+            Verb::Status => &["status"],
+            Verb::Top => &["top"],
             Verb::KeySet => &["key", "set"],
             Verb::KeyList => &["key", "list"],
             Verb::KeyRemove => &["key", "remove"],
@@ -69,6 +77,8 @@ impl Verb {
             Verb::Run
             | Verb::Reload
             | Verb::Health
+            | Verb::Status
+            | Verb::Top
             | Verb::KeyList
             | Verb::LitellmConfig
             | Verb::ImportEnv => return None,
@@ -86,6 +96,8 @@ impl Verb {
             Verb::Check => "check the configuration, and exit",
             Verb::Reload => "have the running daemon reload",
             Verb::Health => "ask whether the daemon serves",
+            Verb::Status => "print how the daemon is",
+            Verb::Top => "watch requests, upstreams and keys live",
             Verb::KeySet => "store a key, read from standard input",
             Verb::KeyList => "list the keys that are stored or named",
             Verb::KeyRemove => "remove a stored key",

@@ -10,6 +10,7 @@ mod last_words;
 mod leaving;
 mod process;
 mod reload;
+mod reports;
 mod signals;
 mod sockets;
 mod status;
@@ -167,11 +168,12 @@ async fn serve(
         .collect::<io::Result<_>>()
         .map_err(unavailable)?;
 
-    let addresses: Vec<String> = listeners
-        .clients
-        .iter()
-        .map(|listener| listener.address.clone())
-        .collect();
+    let names_of = |listener: &Listener| admin::Listening {
+        name: listener.name.clone(),
+        address: listener.address.clone(),
+    };
+    let listening: Vec<_> = listeners.clients.iter().map(names_of).collect();
+    let addresses: Vec<&str> = listening.iter().map(|one| one.address.as_str()).collect();
     let warnings = Warnings::about(&listeners.clients);
     warnings.say(&snapshot.config, log);
     let (stop, stopped) = watch::channel(false);
@@ -194,10 +196,18 @@ async fn serve(
     let (drains, draining) = watch::channel(false);
     let (reloads, asked) = mpsc::channel(MOST_RELOADS);
     let (asks, asking) = mpsc::channel(MOST_ASKS);
+    let status = Rc::new(Status::new(
+        notify.clone(),
+        Arc::clone(&workers),
+        addresses.len(),
+        &snapshot.config,
+    ));
     let facts = Rc::new(Facts::new(
         Arc::clone(&workers),
         logs.drop_count(),
-        warnings::is_configured(&snapshot.config),
+        listening.clone(),
+        Rc::clone(&status),
+        Arc::clone(&snapshot),
     ));
     let access = admin::Access {
         draining,
@@ -216,12 +226,6 @@ async fn serve(
     info!(log, "serving {} at {}", names(&snapshot), addresses.join(", ");
         "event" => "ready", "version" => env!("CARGO_PKG_VERSION"), "listeners" => addresses.join(" "),
         "upstream" => &*upstream.name, "base_url" => %upstream.base_url, "workers" => workers.len());
-    let status = Rc::new(Status::new(
-        notify.clone(),
-        Arc::clone(&workers),
-        addresses.len(),
-        &snapshot.config,
-    ));
     status.ready();
     let current = Rc::clone(&status);
     spawn_local(async move { current.keep_current().await });

@@ -16,7 +16,7 @@ use super::leaving::{First, first};
 use super::signals::Hangups;
 use super::sockets::forgotten;
 use super::status::Status;
-use super::warnings::{Warnings, is_configured};
+use super::warnings::Warnings;
 use crate::admin::{self, Reloaded};
 use crate::config::checked::Config;
 use crate::config::{self, Environment, Occasion, Overrides};
@@ -73,8 +73,7 @@ impl Reload<'_> {
             status.reloading();
             let outcome = self.once().await;
             let current = self.current();
-            self.facts
-                .reloaded(outcome.is_ok(), is_configured(&current.config));
+            self.facts.reloaded(&outcome, Arc::clone(&current));
             status.reloaded(&outcome, &current.config);
             if let Some(asked_by) = asked_by {
                 // It may have left.

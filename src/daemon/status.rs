@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::warnings::not_configured;
-use crate::admin::Reloaded;
+use crate::admin::{Reloaded, State};
 use crate::config::checked::Config;
 use crate::inbound::WorkerHandle;
 use crate::systemd::Notify;
@@ -83,6 +83,15 @@ impl Status {
         *self.upstreams.borrow_mut() = Upstreams::of(config);
         *self.refused.borrow_mut() = outcome.as_ref().err().map(|errors| in_short(errors));
         self.ready();
+    }
+
+    /// The state in a word.
+    pub(super) fn state(&self) -> State {
+        match self.phase.get() {
+            Phase::Serving => State::Serving,
+            Phase::HandingOver => State::HandingOver,
+            Phase::Draining(_) => State::Draining,
+        }
     }
 
     /// Another instance accepts from now on.

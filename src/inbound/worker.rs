@@ -1,7 +1,7 @@
 //! A worker: one thread, one runtime, its own connections and its own pool.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ pub use handle::WorkerHandle;
 use super::connection;
 use super::socket::Accepted;
 use crate::proxy::{Engine, Snapshot, Stage, Wire};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Running};
 
 /// How often idle connections to the upstream are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -55,8 +55,10 @@ pub enum Order {
 pub struct Report {
     /// The requests that have ended on it.
     pub metrics: Metrics,
-    /// Its idle connections to upstreams.
-    pub idle: usize,
+    /// Those that run on it.
+    pub running: Running,
+    /// Its idle connections, by upstream.
+    pub idle: BTreeMap<String, usize>,
 }
 
 #[derive(Default)]
@@ -78,11 +80,13 @@ pub struct Worker {
 
 impl Worker {
     fn new(snapshot: Arc<Snapshot>, log: Logger, load: Arc<Load>) -> Rc<Self> {
+        let metrics = Rc::new(RefCell::new(Metrics::default()));
+        reserve(&metrics, &snapshot);
         Rc::new(Worker {
             engine: RefCell::new(Rc::new(Engine::new(snapshot, None, &log))),
             log,
             load,
-            metrics: Rc::default(),
+            metrics,
             wires: RefCell::default(),
             next: Cell::new(0),
             stage: Cell::new(Stage::Serving),
@@ -116,6 +120,7 @@ impl Worker {
                     place,
                 } => self.serve(accepted, &listener, place),
                 Order::Reload(snapshot) => {
+                    reserve(&self.metrics, &snapshot);
                     let before = self.engine();
                     let engine = Engine::new(snapshot, Some(&before), &self.log);
                     *self.engine.borrow_mut() = Rc::new(engine);
@@ -136,8 +141,14 @@ impl Worker {
     }
 
     fn report(&self) -> Report {
+        let metrics = self.metrics.borrow();
+        let mut running = Running::default();
+        for wire in self.wires.borrow().values() {
+            wire.note(|record| metrics.count_running(&record.event, &mut running));
+        }
         Report {
-            metrics: self.metrics.borrow().clone(),
+            metrics: metrics.clone(),
+            running,
             idle: self.engine().idle(),
         }
     }
@@ -185,6 +196,15 @@ impl Worker {
             drop(seat);
         });
     }
+}
+
+/// Keeps a label of metrics for each model that `snapshot` has by its own name.
+fn reserve(metrics: &RefCell<Metrics>, snapshot: &Snapshot) {
+    let models = snapshot.config.models.all().iter();
+    let names = models
+        .filter(|model| model.name.is_exact())
+        .map(|model| model.name.as_str());
+    metrics.borrow_mut().reserve(names);
 }
 
 /// A connection's place among its worker's, given back even if serving panics.

@@ -130,12 +130,13 @@ impl Errand<'_> {
             time => time + jittered(retry.longest(0)),
         };
         self.again += 1;
+        self.outbound.wire.note(|record| record.waits());
         unless_draining(self.outbound.wire, wait).await
     }
 
     async fn attempt(&mut self, place: &Place<'_>) -> Result<Outcome, Fault> {
         let (way, wire, log) = (place.way, self.outbound.wire, self.outbound.wire.log());
-        let room = match way.room(self.outbound.client).await {
+        let room = match way.room(self.outbound.client, wire).await {
             Ok(room) => room,
             Err(full) => {
                 wire.note(|record| {
@@ -193,6 +194,7 @@ impl Errand<'_> {
         mut request: Request,
     ) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
         let pool = place.way.pool;
+        self.outbound.wire.note(|record| record.waits());
         if wants_websocket(&self.head) {
             let fields = &mut request.head.headers;
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -90,9 +90,10 @@ pub async fn forward(
             let key = way.any_key();
             let (request, asks_for_usage) =
                 outbound.request(head, prepared.body, candidate, way, key)?;
-            let room = way.room(client).await?;
+            let room = way.room(client, wire).await?;
             let lease = way.begin(key);
             let mut effort = Effort::default();
+            wire.note(|record| record.waits());
             let outcome = way.pool.send(request, &mut effort).await;
             wire.note(|record| record.effort(&effort));
             let outcome = outcome.map_err(|failure| Fault::upstream(failure, &way.upstream.name));

@@ -61,8 +61,11 @@ impl Outbound<'_> {
         head.headers
             .entry(fields::X_REQUEST_ID)
             .or_insert_with(|| self.request_id.clone());
-        wire.note(|record| fields::say_attempts(&mut head.headers, record.event.attempts));
         head.version = Version::HTTP_11;
+        wire.note(|record| {
+            fields::say_attempts(&mut head.headers, record.event.attempts);
+            record.hands_over();
+        });
 
         if let Some(tunnel) = sent.tunnel {
             let (stream, early) = *tunnel;

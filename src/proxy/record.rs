@@ -1,5 +1,7 @@
 //! The event of a request while the request runs.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Fault, FaultKind};
@@ -14,6 +16,7 @@ pub struct Record {
     /// What will be logged.
     pub event: RequestEvent,
     began: Instant,
+    own: Stopwatch,
     uploaded: Option<BytesIn>,
     /// Its client's limits, if it has any: counted out with the record.
     admission: Option<Admission>,
@@ -22,9 +25,11 @@ pub struct Record {
 impl Record {
     /// A request that begins now.
     pub fn new(event: RequestEvent) -> Self {
+        let began = Instant::now();
         Record {
             event,
-            began: Instant::now(),
+            began,
+            own: Stopwatch::started(began),
             uploaded: None,
             admission: None,
         }
@@ -33,6 +38,23 @@ impl Record {
     /// It was counted in, and is counted out when it is over.
     pub fn admitted(&mut self, admission: Admission) {
         self.admission = Some(admission);
+    }
+
+    /// What comes is not upstreamd's own work: a client that has to send, a place
+    /// at an upstream, an upstream.
+    pub(super) fn waits(&mut self) {
+        self.own.stop(Instant::now());
+    }
+
+    /// Whoever was waited for has done it.
+    pub(super) fn goes_on(&mut self) {
+        self.own.start(Instant::now());
+    }
+
+    /// The head of the upstream's answer goes to the client now.
+    pub(super) fn hands_over(&mut self) {
+        self.own.stop(Instant::now());
+        self.event.added = Some(self.own.total);
     }
 
     /// The body whose bytes are counted.
@@ -65,7 +87,9 @@ impl Record {
 
     /// The first byte of an answer came.
     pub(super) fn first_byte(&mut self) {
-        self.event.ttfb = Some(self.began.elapsed());
+        let now = Instant::now();
+        self.event.ttfb = Some(now - self.began);
+        self.own.start(now);
     }
 
     /// What the tap read out of the answer.
@@ -94,5 +118,33 @@ impl Record {
             self.event.bytes_in = uploaded.total();
         }
         self.event
+    }
+}
+
+/// Time that is upstreamd's own, of a request.
+struct Stopwatch {
+    total: Duration,
+    /// None: it stands.
+    since: Option<Instant>,
+}
+
+impl Stopwatch {
+    fn started(at: Instant) -> Self {
+        Stopwatch {
+            total: Duration::ZERO,
+            since: Some(at),
+        }
+    }
+
+    /// Does nothing if it runs.
+    fn start(&mut self, at: Instant) {
+        self.since.get_or_insert(at);
+    }
+
+    /// Does nothing if it stands: whoever sends again waited before.
+    fn stop(&mut self, at: Instant) {
+        if let Some(since) = self.since.take() {
+            self.total += at - since;
+        }
     }
 }

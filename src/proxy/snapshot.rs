@@ -1,5 +1,6 @@
 //! A configuration made ready to run, and one worker's use of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -7,8 +8,10 @@ use http::HeaderValue;
 use slog::Logger;
 
 use super::fault::Fault;
+use super::record::Record;
 use super::route::Routes;
 use super::states::UpstreamState;
+use super::wire::Wire;
 use crate::config::checked::{self, Client, Config, Upstream};
 use crate::limits::{Limiter, Limits};
 use crate::upstream::{
@@ -80,7 +83,11 @@ impl Snapshot {
     /// How each upstream is, in the order of their names.
     pub fn upstream_states(&self) -> impl Iterator<Item = UpstreamState<'_>> {
         let doors = self.doors.iter().zip(&self.config.upstreams);
-        doors.map(|(door, upstream)| UpstreamState::new(upstream, &door.standing))
+        doors.map(|(door, upstream)| {
+            let places = door.places.as_deref();
+            let queued = places.map(Places::waiting).unwrap_or_default();
+            UpstreamState::new(upstream, &door.standing, queued)
+        })
     }
 }
 
@@ -161,9 +168,12 @@ impl Engine {
         self.lanes.iter().for_each(|lane| lane.pool.sweep());
     }
 
-    /// Connections that wait for a request.
-    pub fn idle(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.pool.idle()).sum()
+    /// Connections that wait for a request, by upstream.
+    pub fn idle(&self) -> BTreeMap<String, usize> {
+        let lanes = self.lanes.iter();
+        lanes
+            .map(|lane| (lane.name.to_string(), lane.pool.idle()))
+            .collect()
     }
 
     /// The way to the upstream at `place`.
@@ -187,12 +197,18 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// There was none in time.
-    pub(super) async fn room(&self, client: Option<&Client>) -> Result<Option<Place>, Fault> {
+    pub(super) async fn room(
+        &self,
+        client: Option<&Client>,
+        wire: &Wire,
+    ) -> Result<Option<Place>, Fault> {
         let Some(places) = self.places else {
             return Ok(None);
         };
         let client = client.map_or("", |client| &client.name);
+        wire.note(Record::waits);
         let place = places.take(client, self.upstream.queue_timeout).await;
+        wire.note(Record::goes_on);
         let full = |why| Fault::upstream_full(self.upstream, why);
         place.map(Some).map_err(full)
     }

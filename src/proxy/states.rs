@@ -35,7 +35,7 @@ pub struct KeyState<'a> {
 }
 
 impl<'a> UpstreamState<'a> {
-    pub(super) fn new(upstream: &'a Upstream, standing: &Standing) -> Self {
+    pub(super) fn new(upstream: &'a Upstream, standing: &Standing, queued: usize) -> Self {
         let now = Moment::now();
         let keys = upstream.keys.iter().zip(standing.keys.iter());
         let keys = keys.map(|(configured, key)| KeyState {
@@ -47,7 +47,7 @@ impl<'a> UpstreamState<'a> {
         UpstreamState {
             name: &upstream.name,
             running: standing.running(),
-            queued: 0,
+            queued: u32::try_from(queued).unwrap_or(u32::MAX),
             ejected_for: standing.health.ejected_for(now),
             keys: keys.collect(),
         }

@@ -75,6 +75,9 @@ pub struct RequestEvent {
     pub truncated: bool,
     /// The client left before it had the whole answer.
     pub client_aborted: bool,
+    /// What upstreamd itself took of `ttfb`, where an upstream answered. Not
+    /// written; metrics have it.
+    pub added: Option<Duration>,
     /// Asked by a health check; recorded at debug level, so that a probe every
     /// few seconds does not fill the log. Not written.
     pub is_probe: bool,

@@ -64,12 +64,13 @@ fn what_there_is_not_is_answered_with_what_there_is() {
     let there = &answer.body.json()["endpoints"];
     assert_eq!(
         *there,
-        serde_json::json!(["GET /health", "GET /metrics", "POST /reload"])
+        serde_json::json!(["GET /health", "GET /metrics", "POST /reload", "GET /status"])
     );
     for (method, target, allow) in [
         ("GET", "/reload", "POST"),
         ("POST", "/health", "GET, HEAD"),
         ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/status", "GET, HEAD"),
     ] {
         let answer = asked(&path, method, target, "");
         assert_eq!(answer.status(), 405, "{method} {target}");

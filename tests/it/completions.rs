@@ -327,6 +327,8 @@ fn bash_completes_flags_their_words_and_the_subcommand() {
         "check",
         "reload",
         "health",
+        "status",
+        "top",
         "key",
         "litellm-config",
         "import-env",

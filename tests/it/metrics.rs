@@ -1,6 +1,7 @@
 //! `GET /metrics`: what a scraper gets, and that no client can make it grow.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::daemon::{Builder, Daemon};
@@ -200,4 +201,71 @@ fn models_that_clients_invent_make_no_series() {
         value(&lines, &format!("{other},status=\"200\",error=\"\"}}")),
         136.0
     );
+}
+
+#[test]
+fn models_of_the_configuration_keep_their_series() {
+    let upstream = Upstream::answering("{}");
+    let daemon = builder(&upstream)
+        .more_config("\n[model.mine]\nupstream = \"test\"\n")
+        .start();
+    let mut client = daemon.client();
+    let mut ask = |model: &str| {
+        let body = format!("{{\"model\":\"{model}\"}}");
+        client.post_json("/v1/chat/completions", &body).status()
+    };
+    for number in 0..100 {
+        assert_eq!(ask(&format!("crowd-{number}")), 200);
+    }
+    assert_eq!(ask("mine"), 200);
+    daemon.wait_request_events(101);
+    let series = "upstreamd_requests_total{client=\"\",model=\"mine\",upstream=\"test\",status=\"200\",error=\"\"}";
+    assert_eq!(value(&scrape(&daemon), series), 1.0);
+}
+
+#[test]
+fn added_latency_leaves_out_whoever_is_waited_for() {
+    const PAUSE: Duration = Duration::from_millis(300);
+    let upstream = Upstream::plain(|conn| {
+        conn.serve(|conn, _| {
+            // The upstream takes its time.
+            std::thread::sleep(PAUSE);
+            conn.answer_json(200, ANSWER)
+        })
+    });
+    let daemon = builder(&upstream).start();
+    let mut client = daemon.client();
+    let body = r#"{"model":"m"}"#;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write(head).unwrap();
+    // And so does the client.
+    std::thread::sleep(PAUSE);
+    client.write(body).unwrap();
+    assert_eq!(client.answer().status(), 200);
+    let event = daemon.wait_request_event();
+    assert!(event["ttfb_s"].as_f64().unwrap() >= 0.6, "{event}");
+    let lines = scrape(&daemon);
+    let name = "upstreamd_added_latency_seconds";
+    assert_eq!(value(&lines, &format!("{name}_count")), 1.0);
+    let added = value(&lines, &format!("{name}_sum"));
+    assert!(added > 0.0 && added < 0.25, "{added}");
+}
+
+#[test]
+fn upstreams_and_keys_have_their_gauges() {
+    let upstream = Upstream::answering("{}");
+    let daemon = builder(&upstream).start();
+    let lines = scrape(&daemon);
+    for series in [
+        "upstreamd_upstream_requests_running{upstream=\"test\"}",
+        "upstreamd_upstream_requests_queued{upstream=\"test\"}",
+        "upstreamd_upstream_ejected{upstream=\"test\"}",
+        "upstreamd_key_cooling{upstream=\"test\",key=\"test\"}",
+        "upstreamd_key_set_aside{upstream=\"test\",key=\"test\"}",
+    ] {
+        assert_eq!(value(&lines, series), 0.0, "{series}");
+    }
 }

@@ -39,6 +39,7 @@ use self::records::Records;
 use self::stream::Stream;
 #[cfg(test)]
 pub(crate) use self::tests::Page;
+pub(crate) use self::timestamp::Timestamp;
 use self::writer::{Output, Writer};
 use crate::config::checked::{LogFormat, LogLevel};
 

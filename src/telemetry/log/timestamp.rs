@@ -7,10 +7,10 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A point in time as text; the clock's errors (before 1970) show as 1970.
 #[derive(Debug)]
-pub(super) struct Timestamp([u8; 27]);
+pub(crate) struct Timestamp([u8; 27]);
 
 impl Timestamp {
-    pub(super) fn new(at: SystemTime) -> Timestamp {
+    pub(crate) fn new(at: SystemTime) -> Timestamp {
         let since = at
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -33,7 +33,7 @@ impl Timestamp {
     }
 
     /// `2026-11-24T08:00:00.123`, to be ended with a `Z`.
-    pub(super) fn millis(&self) -> &str {
+    pub(crate) fn millis(&self) -> &str {
         &self.micros()[..23]
     }
 }

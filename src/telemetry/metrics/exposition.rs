@@ -97,7 +97,7 @@ impl Exposition {
             // A String takes everything.
             let _ = match bound {
                 f64::INFINITY => write!(self.0, "le=\"+Inf\""),
-                bound => write!(self.0, "le=\"{bound:?}\""),
+                bound => write!(self.0, "le=\"{}\"", canonical(bound)),
             };
         }
         self.0.push('}');
@@ -109,6 +109,16 @@ impl Exposition {
     }
 }
 
+/// As the standard writes a bound: an exponent has two digits at least
+/// (OpenMetrics 1.0, "Considerations: Canonical Numbers").
+fn canonical(bound: f64) -> String {
+    let text = format!("{bound:?}");
+    match text.split_once("e-") {
+        Some((digits, exponent)) if exponent.len() == 1 => format!("{digits}e-0{exponent}"),
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +127,7 @@ mod tests {
     fn the_text_is_that_of_the_standard() {
         let mut text = Exposition::default();
         text.family("a_seconds", Kind::Histogram, "Of a.");
-        let mut histogram = Histogram::new(&[0.5, 1.0]);
+        let mut histogram = Histogram::new(&[0.000025, 0.5, 1.0]);
         histogram.observe(1.0);
         text.histogram("a_seconds", &[("b", "\"\\\n")], &histogram);
         text.family("c", Kind::Counter, "Of c.");
@@ -125,6 +135,7 @@ mod tests {
         let expected = r##"# TYPE a_seconds histogram
 # UNIT a_seconds seconds
 # HELP a_seconds Of a.
+a_seconds_bucket{b="\"\\\n",le="2.5e-05"} 0
 a_seconds_bucket{b="\"\\\n",le="0.5"} 0
 a_seconds_bucket{b="\"\\\n",le="1.0"} 1
 a_seconds_bucket{b="\"\\\n",le="+Inf"} 1

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher, RandomState};
 use hashbrown::{Equivalent, HashSet};
 
 /// What stands for every name that is not known, or one too many.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// Names that are kept at most, and the bytes of one.
 const MOST_NAMES: usize = 64;
@@ -82,6 +82,22 @@ pub(super) struct Route {
 }
 
 impl Route {
+    /// Of this model, at this upstream.
+    pub(super) fn new(model: &str, upstream: &str) -> Route {
+        Route {
+            model: model.into(),
+            upstream: upstream.into(),
+        }
+    }
+
+    pub(super) fn model(&self) -> &str {
+        &self.model
+    }
+
+    pub(super) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
     pub(super) fn labels(&self) -> [(&str, &str); 2] {
         [
             ("gen_ai_request_model", &self.model),
@@ -99,10 +115,7 @@ pub(super) struct RouteRef<'a> {
 
 impl RouteRef<'_> {
     pub(super) fn to_owned(self) -> Route {
-        Route {
-            model: self.model.into(),
-            upstream: self.upstream.into(),
-        }
+        Route::new(self.model, self.upstream)
     }
 }
 
@@ -119,21 +132,40 @@ impl Equivalent<Route> for RouteRef<'_> {
     }
 }
 
-/// Names that clients chose, so far as they may become labels.
+/// Names of models, so far as they may become labels.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(HashSet<Box<str>, RandomState>);
+pub(super) struct Names {
+    /// Those that the operator wrote: always, however many clients make up.
+    reserved: HashSet<Box<str>, RandomState>,
+    /// Those that clients chose.
+    learnt: HashSet<Box<str>, RandomState>,
+}
 
 impl Names {
+    /// Keeps a place for each of `names`, in place of those kept before.
+    pub(super) fn reserve<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.reserved = names.map(Box::from).collect();
+    }
+
     /// The name itself if it is known, or may become so: it proved good, and
     /// there is room. Else `other`.
     pub(super) fn known<'a>(&mut self, name: &'a str, is_good: bool) -> &'a str {
-        if name.is_empty() || self.0.contains(name) {
-            return name;
+        if is_good && self.learnt.len() < MOST_NAMES && self.shown(name) == OTHER {
+            self.learnt.insert(name.into());
         }
-        if is_good && self.0.len() < MOST_NAMES {
-            self.0.insert(name.into());
+        self.shown(name)
+    }
+
+    /// The name itself if it is known. Else `other`.
+    pub(super) fn shown<'a>(&self, name: &'a str) -> &'a str {
+        if name.is_empty() || self.is_reserved(name) || self.learnt.contains(name) {
             return name;
         }
         OTHER
+    }
+
+    /// Whether the operator wrote it.
+    pub(super) fn is_reserved(&self, name: &str) -> bool {
+        self.reserved.contains(name)
     }
 }

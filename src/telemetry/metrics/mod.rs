@@ -11,6 +11,7 @@
 mod exposition;
 mod histogram;
 mod labels;
+mod summary;
 mod tokens;
 
 use std::hash::RandomState;
@@ -22,12 +23,14 @@ use self::tokens::Tokens;
 use super::event::RequestEvent;
 
 pub use self::exposition::{CONTENT_TYPE, Exposition, Kind};
+pub use self::summary::{OfClient, OfModel, Running, Sum, Summary, TokenSums};
 
 /// Found by borrowed labels, which std's own map can't do.
 type HashMap<K, V> = hashbrown::HashMap<K, V, RandomState>;
 
 /// Series of [`Outcome`]s that a worker keeps at most; what comes later is
-/// counted under `other`.
+/// counted under `other`. As many more are kept for models that the operator
+/// wrote, so that names which clients make up take no place from these.
 const MOST_OUTCOMES: usize = 2000;
 
 /// Seconds; `gen_ai.server.request.duration` of OpenTelemetry's conventions.
@@ -43,12 +46,21 @@ const OUTPUT_TOKENS: &[f64] = &[
     0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
 ];
 
+/// Seconds that upstreamd itself adds: tens of microseconds, unless the host is
+/// busy or a body is large.
+const ADDED: &[f64] = &[
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 1.0,
+];
+
 /// The requests that have ended.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     outcomes: HashMap<Outcome, u64>,
     routes: HashMap<Route, OfRoute>,
     models: Names,
+    /// What upstreamd itself took of each request.
+    added: Histogram,
     /// Times that a request was sent again.
     retries: u64,
     bytes_in: u64,
@@ -64,7 +76,27 @@ struct OfRoute {
     tokens: Tokens,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            outcomes: HashMap::default(),
+            routes: HashMap::default(),
+            models: Names::default(),
+            added: Histogram::new(ADDED),
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}
+
 impl Metrics {
+    /// Keeps a label for each of `models`, which the operator wrote, in place of
+    /// those kept before.
+    pub fn reserve<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
+        self.models.reserve(models);
+    }
+
     /// Counts a request that has ended.
     pub fn observe(&mut self, event: &RequestEvent) {
         if event.is_probe {
@@ -80,7 +112,11 @@ impl Metrics {
             status: event.status.unwrap_or_default(),
             error: event.error_code.unwrap_or_default(),
         };
-        let is_full = self.outcomes.len() >= MOST_OUTCOMES;
+        let most = match self.models.is_reserved(model) {
+            true => 2 * MOST_OUTCOMES,
+            false => MOST_OUTCOMES,
+        };
+        let is_full = self.outcomes.len() >= most;
         if let Some(count) = self.outcomes.get_mut(&outcome) {
             *count += 1;
         } else {
@@ -94,6 +130,9 @@ impl Metrics {
         self.bytes_in += event.bytes_in;
         self.bytes_out += event.bytes_out;
         self.retries += u64::from(event.attempts.saturating_sub(1));
+        if let Some(added) = event.added {
+            self.added.observe(added.as_secs_f64());
+        }
         let Some(upstream) = event.upstream.as_deref().filter(|_| event.status.is_some()) else {
             return;
         };
@@ -116,6 +155,7 @@ impl Metrics {
         for (route, more) in &other.routes {
             self.routes.entry(route.clone()).or_default().add(more);
         }
+        self.added.add(&other.added);
         self.retries += other.retries;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
@@ -125,6 +165,13 @@ impl Metrics {
     pub fn write(&self, text: &mut Exposition) {
         self.write_outcomes(text);
         self.write_routes(text);
+        let name = "upstreamd_added_latency_seconds";
+        text.family(
+            name,
+            Kind::Histogram,
+            "What upstreamd itself took before an answer's first byte, waiting left out.",
+        );
+        text.histogram(name, &[], &self.added);
         text.family(
             "upstreamd_retries",
             Kind::Counter,

@@ -123,3 +123,46 @@ fn a_probe_is_no_request() {
     });
     assert!(metrics.outcomes.is_empty());
 }
+
+#[test]
+fn models_of_the_configuration_are_labels_however_many_others_there_are() {
+    let mut metrics = Metrics::default();
+    metrics.reserve(["mine"].into_iter());
+    for number in 0..10_000 {
+        let status = 200 + (number % 200) as u16;
+        metrics.observe(&ended(&format!("answered-{number}"), status));
+    }
+    // Nor does it have to be answered well.
+    metrics.observe(&ended("mine", 502));
+    has(
+        &text(&metrics),
+        "upstreamd_requests_total{client=\"litellm\",model=\"mine\",upstream=\"far\",status=\"502\",error=\"\"} 1",
+    );
+    // After a reload it is one among others.
+    metrics.reserve(std::iter::empty());
+    metrics.observe(&ended("mine", 503));
+    assert!(!text(&metrics).contains("model=\"mine\",upstream=\"far\",status=\"503\""));
+}
+
+#[test]
+fn what_was_added_to_answered_requests_adds_up() {
+    let mut one = Metrics::default();
+    one.observe(&RequestEvent {
+        added: Some(Duration::from_micros(30)),
+        ..ended("m", 200)
+    });
+    one.observe(&ended("m", 200));
+    let mut two = Metrics::default();
+    two.merge(&one);
+    two.merge(&one);
+    let text = text(&two);
+    has(
+        &text,
+        "upstreamd_added_latency_seconds_bucket{le=\"2.5e-05\"} 0",
+    );
+    has(
+        &text,
+        "upstreamd_added_latency_seconds_bucket{le=\"5e-05\"} 2",
+    );
+    has(&text, "upstreamd_added_latency_seconds_count 2");
+}

@@ -26,10 +26,10 @@ const BOUNDS: &[f64] = &[
 /// The tokens of requests.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens {
-    input: Histogram,
-    output: Histogram,
-    cached: u64,
-    reasoning: u64,
+    pub(super) input: Histogram,
+    pub(super) output: Histogram,
+    pub(super) cached: u64,
+    pub(super) reasoning: u64,
 }
 
 impl Default for Tokens {

@@ -192,6 +192,7 @@ pub(super) fn full() -> RequestEvent {
         duration: time,
         ttfb: Some(time),
         upstream_connect: Some(time),
+        added: Some(time),
         bytes_in: 1,
         bytes_out: 1,
         usage: Some(Usage {

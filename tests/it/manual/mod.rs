@@ -15,6 +15,7 @@ mod promises;
 mod rendered;
 mod shipped;
 mod source;
+mod status;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
