@@ -2,6 +2,7 @@
 
 use super::{ASKED, BODY, BODY_ASKING, PLAIN, asking, openai};
 use crate::support::daemon::Daemon;
+use crate::support::upstream::Upstream;
 
 #[test]
 fn the_question_is_put_into_the_body_and_every_other_byte_stays() {
@@ -117,5 +118,35 @@ fn the_question_goes_with_a_models_own_edits_and_yields_to_what_they_say() {
         let got = client.post_json("/v1/chat/completions", sent);
         assert_eq!(got.body.text(), answer);
         assert_eq!(upstream.wait_requests(count + 1)[count].body.text(), expected);
+    }
+}
+
+#[test]
+fn of_several_upstreams_each_is_asked_as_it_is_configured() {
+    for asks in ["a", "b"] {
+        let down = Upstream::tls(|conn| conn.serve(|conn, _| conn.answer_json(503, "{}")));
+        let up = openai();
+        let upstream = |name: &str, at: &Upstream| {
+            format!(
+                "[upstream.{name}]\nbase_url = \"{}\"\nkeys = []\ninclude_usage = {}\n\
+                 tls = {{ ca_file = \"{}\", platform_roots = false }}\n",
+                at.base_url(),
+                asks == name,
+                at.ca_file().unwrap().display()
+            )
+        };
+        let (a, b) = (upstream("a", &down), upstream("b", &up));
+        let daemon = Daemon::builder()
+            .config(&format!(
+                "[server]\nlisten = [\"127.0.0.1:0\"]\ndefault_upstream = \"a\"\n{a}{b}\
+                 [model.gpt-5]\nupstream = [\"a\", \"b\"]\n"
+            ))
+            .start();
+        let answer = daemon.client().post_json("/v1/chat/completions", BODY);
+        assert_eq!(answer.body.text(), PLAIN);
+        let sent = |asked: bool| if asked { BODY_ASKING } else { BODY };
+        assert_eq!(down.wait_requests(1)[0].body.text(), sent(asks == "a"));
+        assert_eq!(up.wait_requests(1)[0].body.text(), sent(asks == "b"));
+        assert_eq!(daemon.wait_request_event()["missing_usage"], asks == "a");
     }
 }
