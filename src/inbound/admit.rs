@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::checked::{Client, ClientLimits};
 use crate::limits::{Exceeded, Limit, Refused, Standing};
-use crate::proxy::{Engine, Fault, FaultKind, Wire};
+use crate::proxy::{Engine, Fault, FaultKind, Record, Wire};
 
 /// Counts a request in; it is counted out with its record. `standing` is how its
 /// client stands then, whatever becomes of it.
@@ -20,7 +20,10 @@ pub(super) async fn admit(
     standing: &mut Option<Box<Standing>>,
 ) -> Result<(), Fault> {
     let limits = &engine.snapshot.limits;
-    match engine.limiter.admit(limits, client, held).await {
+    wire.note(Record::waits);
+    let admitted = engine.limiter.admit(limits, client, held).await;
+    wire.note(Record::goes_on);
+    match admitted {
         Ok((admission, told)) => {
             *standing = Some(Box::new(told));
             wire.note(|record| record.admitted(admission));

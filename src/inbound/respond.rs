@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use slog::debug;
 
@@ -56,11 +56,14 @@ pub(super) async fn respond(
             ));
             unless_aborted(&wire, answering).await
         };
+        let is_passed_on = answered.is_ok();
         let mut answer = match answered {
             Ok(answer) => answer,
             Err(fault) => refuse(&fault, &wire, &request_id),
         };
-        if let Some(standing) = standing {
+        // An upstream's own 429 is about its limits, and says so itself.
+        let is_upstreams = is_passed_on && answer.status() == StatusCode::TOO_MANY_REQUESTS;
+        if let Some(standing) = standing.filter(|_| !is_upstreams) {
             standing.write(answer.headers_mut());
         }
         answer

@@ -53,7 +53,7 @@ pub(super) struct Origin {
     /// Whether its answers say how many tokens were used.
     pub(super) counts_tokens: bool,
     /// Its place among what runs at the upstream.
-    pub(super) _lease: Option<Lease>,
+    pub(super) lease: Option<Lease>,
     /// The request's place at the upstream, given back at the answer's end.
     pub(super) place: Option<Place>,
 }
@@ -142,6 +142,13 @@ impl Body for AnswerBody {
     }
 }
 
+impl Drop for Passing {
+    /// The client has left: what was read until then was used.
+    fn drop(&mut self) {
+        self.observe(false);
+    }
+}
+
 impl Passing {
     fn poll_frame(
         &mut self,
@@ -211,18 +218,25 @@ impl Passing {
     }
 
     fn finish(&mut self) {
-        self.origin.place = None;
-        self.observe();
+        self.leave_upstream();
+        self.observe(true);
         self.wire.finish();
     }
 
     /// What other endpoints answer is the client's own data (a file, say), and
     /// errors use nothing.
-    fn observe(&mut self) {
+    fn observe(&mut self, is_whole: bool) {
         if self.origin.counts_tokens {
+            self.origin.counts_tokens = false;
             let observed = self.body.tap.finish();
-            self.wire.note(|record| record.observed(observed));
+            self.wire.note(|record| record.observed(observed, is_whole));
         }
+    }
+
+    /// Nothing more runs there, however long the client takes.
+    fn leave_upstream(&mut self) {
+        self.origin.place = None;
+        self.origin.lease = None;
     }
 
     /// Never a clean end for a dead answer: an error event if the client can
@@ -233,7 +247,8 @@ impl Passing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         self.state = State::Failing;
-        self.observe();
+        self.leave_upstream();
+        self.observe(true);
         self.wire.note(|record| {
             record.event.truncated = true;
             record.fault(fault);

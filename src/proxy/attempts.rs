@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::passing::Sent;
 use super::places::{Place, Places};
 use super::route::Route;
 use super::verdict::Trouble;
+use super::wire::Wire;
 use crate::config::checked::Retry;
 use crate::telemetry::bounded::Bounded;
 use crate::upstream::{Answer, Effort, Failure, Request, Stream};
@@ -29,14 +31,23 @@ struct Errand<'a> {
     /// None: it streamed through, and is gone.
     body: Option<Ready>,
     retry: Option<&'a Retry>,
-    effort: Effort,
+    noted: Noted<'a>,
     tries: usize,
+    /// Upstreams and their keys that were answered with 403.
+    forbidden: Vec<(usize, usize)>,
     /// Tries for which there was a wait.
     again: u32,
     /// The last answer that did not help; it is the client's if none does.
     kept: Option<Kept>,
     /// What went wrong last where there was no answer.
     fault: Option<Fault>,
+}
+
+/// What a request took, which comes into its record whatever becomes of it: its
+/// client may leave at any time.
+pub(super) struct Noted<'a> {
+    pub(super) effort: Effort,
+    wire: &'a Wire,
 }
 
 /// An answer, and what is recorded of where it is from.
@@ -50,6 +61,8 @@ struct Kept {
 enum Outcome {
     Answered(Box<Sent>),
     Failed(Trouble),
+    /// As many requests run there as may.
+    Full,
     /// Nothing that another try could help with.
     Hopeless,
 }
@@ -73,8 +86,9 @@ pub(super) async fn run(
         head,
         body: Some(body),
         retry: engine.snapshot.config.retry.as_ref(),
-        effort: Effort::default(),
+        noted: Noted::new(outbound.wire),
         tries: 0,
+        forbidden: Vec::new(),
         again: 0,
         kept: None,
         fault: None,
@@ -84,17 +98,37 @@ pub(super) async fn run(
         match errand.attempt(&place).await? {
             Outcome::Answered(sent) => return Ok(*sent),
             Outcome::Failed(trouble) => places.failed(&place, trouble),
+            Outcome::Full => places.full(&place),
             Outcome::Hopeless => break,
         }
     }
     errand.end(&places)
 }
 
+impl<'a> Noted<'a> {
+    pub(super) fn new(wire: &'a Wire) -> Self {
+        Noted {
+            effort: Effort::default(),
+            wire,
+        }
+    }
+
+    fn note(&self) {
+        self.wire.note(|record| record.effort(&self.effort));
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.note();
+    }
+}
+
 impl Errand<'_> {
     /// Where it is sent next, once it may be. None: nowhere.
     async fn next<'p>(&mut self, places: &mut Places<'p>) -> Option<Place<'p>> {
         self.body.as_ref()?;
-        if let Some(place) = places.fresh() {
+        if let Some(place) = places.fresh().or_else(|| places.full_before()) {
             return Some(place);
         }
         loop {
@@ -136,14 +170,15 @@ impl Errand<'_> {
 
     async fn attempt(&mut self, place: &Place<'_>) -> Result<Outcome, Fault> {
         let (way, wire, log) = (place.way, self.outbound.wire, self.outbound.wire.log());
-        let room = match way.room(self.outbound.client, wire).await {
+        let room = match way.room(self.outbound.client, place.waits, wire).await {
             Ok(room) => room,
             Err(full) => {
                 wire.note(|record| {
-                    record.event.upstream = Some(Bounded::from(&*way.upstream.name))
+                    record.event.upstream = Some(Bounded::from(&*way.upstream.name));
+                    record.event.key = None;
                 });
                 self.fault = Some(full);
-                return Ok(Outcome::Failed(Trouble::FULL));
+                return Ok(Outcome::Full);
             }
         };
         let Some(body) = self.take_body() else {
@@ -155,9 +190,9 @@ impl Errand<'_> {
             .request(head, body, candidate, way, place.key)?;
         let lease = way.begin(place.key);
         self.tries += 1;
-        self.effort.connect = None;
+        self.noted.effort.connect = None;
         let sent = self.send(place, request).await;
-        wire.note(|record| record.effort(&self.effort));
+        self.noted.note();
         let is_probe = place.probe.is_some();
         let (answer, tunnel) = match sent {
             Ok(sent) => sent,
@@ -170,6 +205,7 @@ impl Errand<'_> {
             }
         };
         way.answered(place.key, &answer.head, is_probe, log);
+        self.look_at_keys(place, answer.head.status);
         let trouble = Trouble::of_answer(&answer.head, self.retry);
         let sent = Sent {
             answer,
@@ -188,6 +224,25 @@ impl Errand<'_> {
         })
     }
 
+    /// A 403 can be about the request: the model, what it says. It is about the
+    /// key only if another one of the same upstream may.
+    fn look_at_keys(&mut self, place: &Place<'_>, status: StatusCode) {
+        let Some(key) = place.key else {
+            return;
+        };
+        let upstream = place.candidate.upstream;
+        if status == StatusCode::FORBIDDEN {
+            self.forbidden.push((upstream, key));
+        } else if status.as_u16() < 400 {
+            let forbidden = self.forbidden.iter();
+            for (_, key) in forbidden.filter(|(of, _)| *of == upstream) {
+                place
+                    .way
+                    .set_aside(*key, StatusCode::FORBIDDEN, self.outbound.wire.log());
+            }
+        }
+    }
+
     async fn send(
         &mut self,
         place: &Place<'_>,
@@ -199,9 +254,9 @@ impl Errand<'_> {
             let fields = &mut request.head.headers;
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            return pool.upgrade(request, &mut self.effort).await;
+            return pool.upgrade(request, &mut self.noted.effort).await;
         }
-        let answer = pool.send(request, &mut self.effort).await?;
+        let answer = pool.send(request, &mut self.noted.effort).await?;
         Ok((answer, None))
     }
 
@@ -229,15 +284,15 @@ impl Errand<'_> {
     }
 
     /// What is left when nothing helped.
-    fn end(self, places: &Places<'_>) -> Result<Sent, Fault> {
-        if let Some(kept) = self.kept {
+    fn end(&mut self, places: &Places<'_>) -> Result<Sent, Fault> {
+        if let Some(kept) = self.kept.take() {
             self.outbound.wire.note(|record| {
                 record.event.upstream = Some(kept.upstream);
                 record.event.key = kept.key;
             });
             return Ok(kept.sent);
         }
-        Err(self.fault.unwrap_or_else(|| match places.lacking() {
+        Err(self.fault.take().unwrap_or_else(|| match places.lacking() {
             Some((upstream, key)) => Fault::not_configured(upstream, key),
             None => {
                 let back_in = places.soonest().map(|(_, wait)| wait);

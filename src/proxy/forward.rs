@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::Engine;
 use super::access;
 use super::answer::AnswerBody;
-use super::attempts;
+use super::attempts::{self, Noted};
 use super::body::{self, Ready};
 use super::fault::{Fault, FaultKind};
 use super::fields;
@@ -21,7 +21,6 @@ use super::target::Target;
 use super::wire::Wire;
 use crate::config::checked::Client;
 use crate::telemetry::bounded::Bounded;
-use crate::upstream::Effort;
 
 /// Forwards a request whose client is allowed in, and returns the head of the
 /// answer with a body that is still arriving.
@@ -90,12 +89,12 @@ pub async fn forward(
             let key = way.any_key();
             let (request, asks_for_usage) =
                 outbound.request(head, prepared.body, candidate, way, key)?;
-            let room = way.room(client, wire).await?;
+            let room = way.room(client, true, wire).await?;
             let lease = way.begin(key);
-            let mut effort = Effort::default();
+            let mut noted = Noted::new(wire);
             wire.note(|record| record.waits());
-            let outcome = way.pool.send(request, &mut effort).await;
-            wire.note(|record| record.effort(&effort));
+            let outcome = way.pool.send(request, &mut noted.effort).await;
+            drop(noted);
             let outcome = outcome.map_err(|failure| Fault::upstream(failure, &way.upstream.name));
             if way.is_optional {
                 match &outcome {

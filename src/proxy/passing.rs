@@ -95,7 +95,7 @@ impl Outbound<'_> {
                     StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
                 ),
             counts_tokens,
-            _lease: sent.lease,
+            lease: sent.lease,
             place: sent.room,
         };
         let body = AnswerBody::passing(body, tap, filter, Rc::clone(wire), origin, close_delimited);

@@ -16,6 +16,8 @@ pub(super) struct Places<'a> {
     seen: Vec<Seen<'a>>,
     /// Whether there is another upstream to go to.
     several: bool,
+    /// The first that had no room, while others were not tried.
+    full: Option<usize>,
 }
 
 /// A candidate that was looked at.
@@ -40,6 +42,8 @@ pub(super) struct Place<'a> {
     pub(super) key: Option<usize>,
     /// Whether the request finds out how an ejected upstream is.
     pub(super) probe: Option<Probe>,
+    /// Whether the request waits if it is full: not where it may go elsewhere.
+    pub(super) waits: bool,
     number: usize,
 }
 
@@ -50,6 +54,7 @@ impl<'a> Places<'a> {
             several: route.has_several_upstreams(),
             route,
             seen: Vec::new(),
+            full: None,
         }
     }
 
@@ -122,6 +127,23 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// It had no room, for a request that waited if it had nowhere else to go.
+    pub(super) fn full(&mut self, place: &Place<'_>) {
+        let seen = &mut self.seen[place.number];
+        seen.is_spent = true;
+        if place.waits {
+            seen.is_hopeless = true;
+        } else {
+            self.full.get_or_insert(place.number);
+        }
+    }
+
+    /// The place that had no room before all others were tried, to wait there.
+    pub(super) fn full_before(&mut self) -> Option<Place<'a>> {
+        let number = self.full.take()?;
+        self.again(number)
+    }
+
     /// Why none of them can be used, for a person.
     pub(super) fn why(&self) -> String {
         let now = Moment::now();
@@ -162,8 +184,10 @@ impl<'a> Places<'a> {
             true => standing.keys.first_back(now)?,
             false => Duration::ZERO,
         };
-        let ejected = standing.health.ejected_for(now);
-        let ejected = ejected.filter(|_| self.several).unwrap_or_default();
+        let ejected = match self.several {
+            true => standing.health.wait(now),
+            false => Duration::ZERO,
+        };
         let asked = seen.not_before.and_then(|until| now.until(until));
         Some(keys.max(ejected).max(asked.unwrap_or_default()))
     }
@@ -201,6 +225,7 @@ impl<'a> Places<'a> {
             way: seen.way,
             key,
             probe,
+            waits: self.route.all_given_out(),
             number,
         })
     }

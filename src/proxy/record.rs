@@ -42,12 +42,12 @@ impl Record {
 
     /// What comes is not upstreamd's own work: a client that has to send, a place
     /// at an upstream, an upstream.
-    pub(super) fn waits(&mut self) {
+    pub fn waits(&mut self) {
         self.own.stop(Instant::now());
     }
 
     /// Whoever was waited for has done it.
-    pub(super) fn goes_on(&mut self) {
+    pub fn goes_on(&mut self) {
         self.own.start(Instant::now());
     }
 
@@ -82,6 +82,7 @@ impl Record {
     /// What it took to get an answer, or not to.
     pub(super) fn effort(&mut self, effort: &Effort) {
         self.event.attempts = effort.attempts;
+        self.event.retries = effort.attempts.saturating_sub(1);
         self.event.upstream_connect = effort.connect;
     }
 
@@ -92,10 +93,12 @@ impl Record {
         self.own.start(now);
     }
 
-    /// What the tap read out of the answer.
-    pub(super) fn observed(&mut self, observed: Observed) {
+    /// What the tap read out of the answer, or of the part of it that came.
+    pub(super) fn observed(&mut self, observed: Observed, is_whole: bool) {
         self.event.observe(&observed);
-        self.event.missing_usage = Some(observed.usage.is_none());
+        if is_whole || observed.usage.is_some() {
+            self.event.missing_usage = Some(observed.usage.is_none());
+        }
         if let (Some(admission), Some(usage)) = (&self.admission, observed.usage) {
             admission.charge(usage.all());
         }

@@ -203,6 +203,11 @@ impl<'a> Route<'a> {
         has_several_upstreams(self.candidates)
     }
 
+    /// Whether each was given out.
+    pub(super) fn all_given_out(&self) -> bool {
+        self.left().next().is_none()
+    }
+
     fn left(&self) -> impl Iterator<Item = (usize, &'a Candidate)> + use<'a> {
         let tried = self.tried;
         let all = self.candidates.iter().enumerate();

@@ -1,8 +1,10 @@
 //! A configuration made ready to run, and one worker's use of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use slog::Logger;
@@ -71,10 +73,14 @@ impl Snapshot {
                 continue;
             };
             let mut standing = Standing::new(upstream);
-            standing.carry_over(upstream, &old.standing, then);
+            standing.carry_over(upstream, &old.standing, then, door.is_optional);
             door.standing = Arc::new(standing);
-            if let (Some(places), Some(most)) = (&old.places, upstream.max_running) {
-                places.resize(most);
+            let Some(places) = &old.places else {
+                continue;
+            };
+            // Whoever waits there is let in, if there is no bound any more.
+            places.resize(upstream.max_running.unwrap_or(NonZeroU32::MAX));
+            if upstream.max_running.is_some() {
                 door.places = Some(Arc::clone(places));
             }
         }
@@ -192,14 +198,15 @@ impl Engine {
 }
 
 impl<'a> Way<'a> {
-    /// A place among the requests that run there, if their number is bounded;
-    /// waited for in a queue that is fair between clients.
+    /// A place among the requests that run there, if their number is bounded; if it
+    /// `waits` for one, in a queue that is fair between clients.
     ///
     /// # Errors
     /// There was none in time.
     pub(super) async fn room(
         &self,
         client: Option<&Client>,
+        waits: bool,
         wire: &Wire,
     ) -> Result<Option<Place>, Fault> {
         let Some(places) = self.places else {
@@ -207,7 +214,11 @@ impl<'a> Way<'a> {
         };
         let client = client.map_or("", |client| &client.name);
         wire.note(Record::waits);
-        let place = places.take(client, self.upstream.queue_timeout).await;
+        let patience = match waits {
+            true => self.upstream.queue_timeout,
+            false => Duration::ZERO,
+        };
+        let place = places.take(client, patience).await;
         wire.note(Record::goes_on);
         let full = |why| Fault::upstream_full(self.upstream, why);
         place.map(Some).map_err(full)

@@ -48,7 +48,7 @@ impl<'a> UpstreamState<'a> {
             name: &upstream.name,
             running: standing.running(),
             queued: u32::try_from(queued).unwrap_or(u32::MAX),
-            ejected_for: standing.health.ejected_for(now),
+            ejected_for: standing.health.left_out_for(now),
             keys: keys.collect(),
         }
     }

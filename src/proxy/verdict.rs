@@ -25,13 +25,6 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// As many requests run there as may: it was not asked.
-    pub(super) const FULL: Trouble = Trouble {
-        is_the_keys: false,
-        may_pass: false,
-        retry_after: None,
-    };
-
     /// What an answer has; None: it is for the client to see.
     pub(super) fn of_answer(head: &response::Parts, retry: Option<&Retry>) -> Option<Trouble> {
         let status = head.status;
@@ -103,14 +96,19 @@ impl Way<'_> {
         let key = self.standing.keys.at(place);
         if head.status == StatusCode::TOO_MANY_REQUESTS {
             key.limited(retry_after(&head.headers, SystemTime::now()), now);
-        } else if is_refusal(head.status) {
-            if key.refused(now) {
-                let (name, key) = (&*self.upstream.name, &*self.upstream.keys[place].name);
-                warn!(log, "upstream {} refused the key \"{}\" with {}: it is set aside for 5 minutes, or until a reload; look whether it was revoked or its account locked", name, key, head.status;
-                    "event" => "key_set_aside", "upstream" => name, "key" => key, "status" => head.status.as_u16());
-            }
+        } else if head.status == StatusCode::UNAUTHORIZED {
+            self.set_aside(place, head.status, log);
         } else if head.status.as_u16() < 400 {
             key.accepted();
+        }
+    }
+
+    /// Takes down that the upstream refuses the key at `place`.
+    pub(super) fn set_aside(&self, place: usize, status: StatusCode, log: &Logger) {
+        if self.standing.keys.at(place).refused(Moment::now()) {
+            let (name, key) = (&*self.upstream.name, &*self.upstream.keys[place].name);
+            warn!(log, "upstream {} refused the key \"{}\" with {}: it is set aside for 5 minutes, or until a reload; look whether it was revoked or its account locked", name, key, status;
+                "event" => "key_set_aside", "upstream" => name, "key" => key, "status" => status.as_u16());
         }
     }
 

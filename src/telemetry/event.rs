@@ -78,6 +78,9 @@ pub struct RequestEvent {
     /// What upstreamd itself took of `ttfb`, where an upstream answered. Not
     /// written; metrics have it.
     pub added: Option<Duration>,
+    /// Times that it was sent again. Not logged: `attempts` are, which a list of models
+    /// has several of.
+    pub retries: u32,
     /// Asked by a health check; recorded at debug level, so that a probe every
     /// few seconds does not fill the log. Not written.
     pub is_probe: bool,

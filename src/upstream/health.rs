@@ -60,6 +60,22 @@ impl Health {
         Some(now.until(until).unwrap_or_default())
     }
 
+    /// The same for whoever looks on: an upstream whose time is over and that nobody
+    /// probes is no longer left out.
+    pub fn left_out_for(&self, now: Moment) -> Option<Duration> {
+        let is_probed = self.is_probed.load(Ordering::Relaxed);
+        self.ejected_for(now)
+            .filter(|time| is_probed || !time.is_zero())
+    }
+
+    /// How long until it may be asked, as far as that is known; zero if it may.
+    pub fn wait(&self, now: Moment) -> Duration {
+        match self.ejected_for(now) {
+            Some(Duration::ZERO) if self.is_probed.load(Ordering::Relaxed) => FIRST,
+            time => time.unwrap_or_default(),
+        }
+    }
+
     /// Whether it may be asked; if by a probe, this is the one.
     pub fn look(self: &Arc<Self>, now: Moment) -> Look {
         match self.ejected_for(now) {

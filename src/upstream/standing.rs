@@ -41,12 +41,20 @@ impl Standing {
     }
 
     /// Goes on with what is known of the upstream before a reload.
-    pub fn carry_over(&mut self, now: &Upstream, before: &Standing, then: &Upstream) {
+    /// `is_optional`: whether there is a request that could go elsewhere; where there
+    /// is none, nobody would look whether it is back.
+    pub fn carry_over(
+        &mut self,
+        now: &Upstream,
+        before: &Standing,
+        then: &Upstream,
+        is_optional: bool,
+    ) {
         if now.name != then.name {
             return;
         }
         self.running = Arc::clone(&before.running);
-        if now.base_url == then.base_url {
+        if is_optional && now.base_url == then.base_url {
             self.health = Arc::clone(&before.health);
         }
         self.keys.carry_over(&before.keys, |new, old| {

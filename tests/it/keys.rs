@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::profile;
 use crate::support::scratch::Scratch;
 
 const KEY: &str = "sk-key-that-nobody-may-see";
@@ -24,6 +25,7 @@ fn key(scratch: &Scratch, words: &[&str], input: &str) -> Output {
         .arg("--config")
         .arg(&file)
         .env_clear()
+        .envs(profile())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use crate::support::profile;
 use crate::support::scratch::Scratch;
 
 const KEY: &str = "sk-key-that-nobody-may-see";
@@ -13,6 +14,7 @@ fn run(words: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upstreamd"))
         .args(words)
         .env_clear()
+        .envs(profile())
         .envs(variables.iter().copied())
         .output()
         .unwrap()
@@ -299,6 +301,7 @@ fn an_imported_configuration_is_right_once_its_own_commands_have_stored_its_keys
         let status = Command::new("sh")
             .args(["-c", &format!("{command} {flag} {path}")])
             .env_clear()
+            .envs(profile())
             .env("PATH", "/usr/bin:/bin")
             .envs(HELPER)
             .output()

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::support::daemon::{Builder, Daemon};
+use crate::support::profile;
 use crate::support::scratch::Scratch;
 use crate::support::upstream::Upstream;
 use crate::support::wait::{self, Gate};
@@ -53,6 +54,7 @@ impl Terminal {
             .arg("--admin")
             .arg(socket)
             .env_clear()
+            .envs(profile())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("TERM", "xterm-256color")
             .stdin(Stdio::piped())

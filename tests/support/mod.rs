@@ -15,6 +15,8 @@
 // A test's own output goes where the test runner's does.
 #![allow(clippy::print_stderr)]
 
+use std::ffi::OsString;
+
 pub mod certs;
 pub mod client;
 pub mod daemon;
@@ -28,3 +30,9 @@ pub mod scratch;
 pub mod upstream;
 pub mod wait;
 pub mod wire;
+
+/// The one variable that a program gets whose environment is a test's own: where
+/// it leaves its counts when coverage is measured (tests/coverage).
+pub fn profile() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE")
+}

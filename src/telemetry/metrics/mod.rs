@@ -129,7 +129,7 @@ impl Metrics {
         }
         self.bytes_in += event.bytes_in;
         self.bytes_out += event.bytes_out;
-        self.retries += u64::from(event.attempts.saturating_sub(1));
+        self.retries += u64::from(event.retries);
         if let Some(added) = event.added {
             self.added.observe(added.as_secs_f64());
         }
@@ -225,7 +225,7 @@ impl Metrics {
             ),
             (
                 "gen_ai_server_time_to_first_token_seconds",
-                "From a request's first byte to its answer's first.",
+                "From a request's first byte to its answer's first, where that is no error.",
                 |of| &of.first_token,
             ),
             (
@@ -267,7 +267,9 @@ impl Default for OfRoute {
 impl OfRoute {
     fn observe(&mut self, event: &RequestEvent) {
         self.duration.observe(event.duration.as_secs_f64());
-        if let Some(ttfb) = event.ttfb {
+        // An error has no token.
+        let succeeded = event.status.is_some_and(|status| status < 400);
+        if let Some(ttfb) = event.ttfb.filter(|_| succeeded) {
             self.first_token.observe(ttfb.as_secs_f64());
         }
         if let Some(each) = per_output_token(event) {

@@ -12,6 +12,7 @@ fn ended(model: &str, status: u16) -> RequestEvent {
         status: Some(status),
         streaming: Some(true),
         attempts: 2,
+        retries: 1,
         duration: Duration::from_millis(1100),
         ttfb: Some(Duration::from_millis(100)),
         bytes_in: 10,
@@ -66,7 +67,7 @@ fn requests_of_several_workers_add_up() {
     );
     has(
         &text,
-        "gen_ai_server_time_to_first_token_seconds_bucket{gen_ai_request_model=\"gpt-5\",upstream=\"far\",le=\"0.1\"} 3",
+        "gen_ai_server_time_to_first_token_seconds_bucket{gen_ai_request_model=\"gpt-5\",upstream=\"far\",le=\"0.1\"} 2",
     );
     has(
         &text,

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{
-    BODY, OK, always, ask, assert_unavailable, attempts, configured, dead, key_of, scripted, table,
+    BODY, OK, PATH, always, ask, assert_unavailable, attempts, configured, dead, key_of, scripted,
+    table,
 };
+use crate::support::client::Client;
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::upstream::Upstream;
 use crate::support::wait::{self, Gate};
@@ -342,4 +344,42 @@ fn a_reload_keeps_an_upstream_left_out() {
         assert_eq!(attempts(&ask(&mut client)), "1");
     }
     assert_eq!(a.requests().len(), before);
+}
+
+#[test]
+fn a_full_upstream_is_passed_over_at_once_and_waited_for_if_nothing_else_helps() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let a = scripted(move |_, _, conn| {
+        held.pass();
+        conn.answer_json(200, OK)
+    });
+    let b = scripted(|number, _, conn| match number {
+        1 => conn.answer_json(200, OK),
+        _ => conn.answer(503, "", "{}"),
+    });
+    let bounds = "max_running = 1\nqueue_timeout = \"1m\"\n";
+    let tables = format!(
+        "{}{bounds}{}[model.gpt-5]\nupstream = [\"a\", \"b\"]\n",
+        table("a", &a.base_url(), &["k1", "k2"]),
+        table("b", &b.base_url(), &["k1"]),
+    );
+    let daemon = configured(&tables).start();
+    let post = |client: &mut Client| {
+        let json = "Content-Type: application/json\r\n";
+        client.send("POST", PATH, json, BODY.as_bytes()).unwrap();
+    };
+    let mut first = daemon.client();
+    post(&mut first);
+    a.wait_requests(1);
+    let mut second = daemon.client();
+    assert_eq!(ask(&mut second).status(), 200);
+    assert_eq!(b.requests().len(), 1);
+    // The other fails this time, so it waits for the first.
+    post(&mut second);
+    b.wait_requests(2);
+    gate.open();
+    assert_eq!(first.answer().status(), 200);
+    assert_eq!(second.answer().status(), 200);
+    assert_eq!(a.requests().len(), 2);
 }

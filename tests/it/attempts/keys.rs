@@ -331,14 +331,27 @@ fn when_every_key_is_refused_the_upstream_says_so_itself() {
 }
 
 #[test]
+fn a_refusal_of_the_request_itself_costs_no_key() {
+    let upstream = always(403, "", REFUSAL);
+    let daemon = before(&upstream, &["k1", "k2"]);
+    let mut client = daemon.client();
+    for _ in 0..2 {
+        let answer = ask(&mut client);
+        assert_eq!((answer.status(), attempts(&answer)), (403, "2"));
+    }
+    daemon.wait_request_events(2);
+    assert!(daemon.events_named("key_set_aside").is_empty());
+}
+
+#[test]
 fn a_key_that_is_taken_again_after_all_is_back() {
     let upstream = scripted(|number, _, conn| match number {
-        1 | 2 => conn.answer(403, "", REFUSAL),
+        1 | 2 => conn.answer(401, "", REFUSAL),
         _ => conn.answer_json(200, OK),
     });
     let daemon = before(&upstream, &["k1", "k2"]);
     let mut client = daemon.client();
-    assert_eq!(ask(&mut client).status(), 403);
+    assert_eq!(ask(&mut client).status(), 401);
     for _ in 0..3 {
         assert_eq!(ask(&mut client).status(), 200);
     }

@@ -1,8 +1,9 @@
 //! `tokens_per_minute`: what answers have used, as soon as they say so.
 
-use super::{ask, assert_refused, held, retry_after};
+use super::{ask, assert_refused, held, retry_after, send};
 use crate::support::daemon::Daemon;
 use crate::support::upstream::Upstream;
+use crate::support::wait::DEADLINE;
 
 const ANSWER: &str = r#"{"id":"1","object":"chat.completion","model":"m","usage":{"prompt_tokens":30,"completion_tokens":40,"total_tokens":70}}"#;
 
@@ -68,4 +69,26 @@ fn what_uses_no_tokens_takes_none() {
             .unwrap();
         assert_eq!(client.answer().status(), 200);
     }
+}
+
+#[test]
+fn who_leaves_a_stream_pays_for_what_it_had_said() {
+    let upstream = Upstream::tls(|conn| {
+        conn.serve(|conn, _| {
+            conn.start_events()?;
+            conn.write_chunk("data: {\"choices\":[],\"usage\":{\"total_tokens\":100}}\n\n")?;
+            conn.peer_left(DEADLINE);
+            Ok(())
+        })
+    });
+    let daemon = held(&upstream, "tokens_per_minute = 100").start();
+    let mut client = daemon.client();
+    send(&mut client, "sk-one");
+    client.answer_head().unwrap();
+    client.next_chunk().unwrap();
+    client.close();
+    let event = daemon.wait_request_event();
+    assert_eq!(event["client_aborted"], true);
+    assert_eq!(event["total_tokens"], 100);
+    assert_refused(&ask(&daemon, "sk-one"), 429, "rate_limit_exceeded");
 }

@@ -193,6 +193,7 @@ pub(super) fn full() -> RequestEvent {
         ttfb: Some(time),
         upstream_connect: Some(time),
         added: Some(time),
+        retries: 1,
         bytes_in: 1,
         bytes_out: 1,
         usage: Some(Usage {

@@ -62,6 +62,7 @@ fn a_client_that_leaves_before_the_first_byte_cancels_the_upstream() {
         let event = leaves(false, leave, Daemon::client);
         assert_eq!(event["status"], Value::Null);
         assert_eq!(event["ttfb_s"], Value::Null);
+        assert_eq!(event["attempts"], 1);
     }
     leaves(false, close, Daemon::unix_client);
 }

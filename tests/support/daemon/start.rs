@@ -181,6 +181,7 @@ impl Builder {
                 "CREDENTIALS_DIRECTORY",
                 self.directory.path().join("credentials"),
             )
+            .envs(crate::support::profile())
             .envs(self.environment)
             .stdin(passed.next().map_or_else(Stdio::null, Stdio::from))
             .stdout(passed.next().map_or_else(Stdio::piped, Stdio::from))
