@@ -253,7 +253,7 @@ EVERYTHING = """
 key = "client.bench"
 models = ["gpt-*"]
 endpoints = ["/chat/completions"]
-requests_per_minute = 1000000000
+requests_per_minute = 10000000
 tokens_per_minute = 1000000000
 max_running = 100000
 
