@@ -282,7 +282,7 @@ def upstreamd(binary, name="upstreamd", everything=False):
     def command(place):
         keys, more, further = '["bench"]', "", ""
         if everything:
-            keys, more = '["bench", "other"]', "max_running = 100000\ninclude_usage = true"
+            keys, more = '["bench", "other"]', "max_running = 100000"
             further = EVERYTHING.format(port=place.upstream_port, ca=place.ca)
         configuration = place.file(
             "upstreamd.toml",
