@@ -62,6 +62,7 @@ def test_packed_twice_it_is_the_same_bytes(binary, tmp_path):
 # Minutes of compiling, so only if asked for: UPSTREAMD_REBUILD=1.
 if "UPSTREAMD_REBUILD" in os.environ:
 
+    @pytest.mark.timeout(1800)
     def test_built_twice_it_is_the_same_bytes(released, tmp_path):
         sources = clone(tmp_path)
         environment = os.environ | {"CARGO_TARGET_DIR": str(sources / "target")}

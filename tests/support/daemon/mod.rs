@@ -239,6 +239,16 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // Killed, it would leave no counts where coverage is measured. The second
+        // signal ends a drain.
+        for _ in 0..2 {
+            let runs = matches!(self.child.try_wait(), Ok(None));
+            if runs && super::profile().next().is_some() {
+                self.signal("TERM");
+                let ended = || !matches!(self.child.try_wait(), Ok(None));
+                wait::holds_within(Duration::from_secs(2), ended);
+            }
+        }
         // Fails only if it has been waited for, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
