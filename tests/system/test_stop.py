@@ -62,6 +62,16 @@ def test_a_restart_of_the_socket_resets_who_waits_in_it(service):
     assert service.is_served()
 
 
+def test_the_socket_can_be_restarted_again_and_again(service):
+    # One of some twenty failed while both sockets started at the same moment.
+    for _ in range(20):
+        service.systemctl("start", "upstreamd.service")
+        # systemd's own limit is five in ten seconds.
+        service.systemctl("reset-failed", "upstreamd.socket", "upstreamd-admin.socket")
+        service.systemctl("restart", "upstreamd.socket")
+    assert service.is_served()
+
+
 def test_stopping_the_socket_closes_every_address(service):
     assert service.is_served()
     service.systemctl("stop", "upstreamd.socket")
