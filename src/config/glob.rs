@@ -6,30 +6,39 @@ const LONGEST: usize = 512;
 
 /// A name or a pattern. Case counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glob(String);
+pub struct Glob {
+    text: String,
+    /// Bytes before the first `*` or `?`.
+    plain: usize,
+}
 
 impl Glob {
     /// `text` as a pattern; every text is one.
     pub fn new(text: impl Into<String>) -> Glob {
-        Glob(text.into())
+        let text = text.into();
+        let plain = text.find(['*', '?']).unwrap_or(text.len());
+        Glob { text, plain }
     }
 
     /// As it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether it stands for one name alone.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        !self.0.contains(['*', '?'])
+        self.plain == self.text.len()
     }
 
     /// Bytes that a name has to have in common with it.
     #[must_use]
     pub fn literal(&self) -> usize {
-        self.0.bytes().filter(|b| !matches!(b, b'*' | b'?')).count()
+        self.text
+            .bytes()
+            .filter(|b| !matches!(b, b'*' | b'?'))
+            .count()
     }
 
     /// Whether `name` is one that it stands for.
@@ -38,7 +47,15 @@ impl Glob {
         if name.len() > LONGEST {
             return false;
         }
-        let (mut pattern, mut name) = (self.0.as_str(), name);
+        // Most names that do not fit differ before the first star.
+        let (plain, pattern) = self.text.split_at(self.plain);
+        let Some(rest) = name.strip_prefix(plain) else {
+            return false;
+        };
+        if pattern == "*" {
+            return true;
+        }
+        let (mut pattern, mut name) = (pattern, rest);
         // Where to go on if the rest does not fit: behind the last star, which
         // then takes one character more.
         let mut again: Option<(&str, &str)> = None;

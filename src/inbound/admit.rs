@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::checked::{Client, ClientLimits};
 use crate::limits::{Exceeded, Limit, Refused, Standing};
-use crate::proxy::{Engine, Fault, FaultKind, Record, Wire};
+use crate::proxy::{Engine, Fault, FaultKind, Wire};
 
 /// Counts a request in; it is counted out with its record. `standing` is how its
 /// client stands then, whatever becomes of it.
@@ -17,20 +17,18 @@ pub(super) async fn admit(
     held: &ClientLimits,
     engine: &Engine,
     wire: &Wire,
-    standing: &mut Option<Box<Standing>>,
+    standing: &mut Option<Standing>,
 ) -> Result<(), Fault> {
     let limits = &engine.snapshot.limits;
-    wire.note(Record::waits);
-    let admitted = engine.limiter.admit(limits, client, held).await;
-    wire.note(Record::goes_on);
-    match admitted {
+    let admitting = engine.limiter.admit(limits, client, held);
+    match wire.waits_for(admitting).await {
         Ok((admission, told)) => {
-            *standing = Some(Box::new(told));
+            *standing = Some(told);
             wire.note(|record| record.admitted(admission));
             Ok(())
         }
         Err(Refused::Exceeded(exceeded)) => {
-            *standing = Some(Box::new(exceeded.standing));
+            *standing = Some(exceeded.standing);
             Err(over(client, held, &exceeded))
         }
         Err(Refused::StoreAway) => Err(Fault::new(

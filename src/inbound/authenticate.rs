@@ -1,6 +1,9 @@
 //! Who may come in: by a bearer key, compared in constant time, or on a Unix
 //! socket by the user that connected.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
@@ -8,18 +11,55 @@ use http::{HeaderMap, header};
 use crate::config::checked::{Client, Listener, Peer};
 use crate::proxy::{Fault, FaultKind, WEBSOCKET_KEY_PREFIX};
 
-/// The client that `fields` speak for on `listener`, else the one that `peer`
-/// is; `None` where nobody has to be known. `peer` is there on Unix sockets.
+/// Whoever is at the other end of a connection.
+pub(super) struct Guest {
+    /// The user; known on Unix sockets.
+    peer: Option<Peer>,
+    /// Connections are used again, mostly with the same key.
+    last: RefCell<Option<Known>>,
+}
+
+/// The client that was found last.
+struct Known {
+    key: Box<[u8]>,
+    client: Arc<Client>,
+}
+
+impl Guest {
+    /// Somebody who has sent no key yet; `peer` is there on Unix sockets.
+    pub(super) fn new(peer: Option<Peer>) -> Self {
+        Guest {
+            peer,
+            last: RefCell::default(),
+        }
+    }
+
+    /// The client with this key, if the last one had it and is still a client.
+    fn still<'a>(&self, key: &[u8], listener: &'a Listener) -> Option<&'a Arc<Client>> {
+        let last = self.last.borrow();
+        let known = last.as_ref()?;
+        verify_slices_are_equal(&known.key, key).ok()?;
+        // A reload makes each client anew.
+        let mut clients = listener.clients.iter();
+        clients.find(|client| Arc::ptr_eq(client, &known.client))
+    }
+}
+
+/// The client that `fields` speak for on `listener`, else the one that the
+/// `guest`'s user is; `None` where nobody has to be known.
 ///
 /// # Errors
 /// A client has to be known there, and this one is not.
 pub(super) fn authenticate<'a>(
     fields: &HeaderMap,
-    peer: Option<Peer>,
+    guest: &Guest,
     listener: &'a Listener,
 ) -> Result<Option<&'a Client>, Fault> {
-    let key = presented(fields);
-    let by_key = key.and_then(|key| client_with(key, listener));
+    let (key, peer) = (presented(fields), guest.peer);
+    let by_key = key.and_then(|key| {
+        let found = guest.still(key, listener);
+        found.map_or_else(|| client_with(key, guest, listener), |client| Some(client))
+    });
     let client = by_key.or_else(|| listener.client_of(peer?));
     if client.is_some() || !listener.is_guarded(peer.is_none()) {
         // SDKs send a key whether one is needed or not.
@@ -44,17 +84,24 @@ pub(super) fn authenticate<'a>(
 
 /// The client with this key. Every one is compared, so that the time tells
 /// nothing about which matched.
-fn client_with<'a>(key: &[u8], listener: &'a Listener) -> Option<&'a Client> {
+fn client_with<'a>(key: &[u8], guest: &Guest, listener: &'a Listener) -> Option<&'a Client> {
+    let mut with_key = listener.clients.iter();
+    with_key.find(|client| client.key_sha256.is_some())?;
     let hash = digest::digest(&digest::SHA256, key);
     let mut found = None;
     for client in &listener.clients {
         if let Some(expected) = &client.key_sha256
             && verify_slices_are_equal(hash.as_ref(), expected).is_ok()
         {
-            found = Some(&**client);
+            found = Some(client);
         }
     }
-    found
+    let client = found?;
+    *guest.last.borrow_mut() = Some(Known {
+        key: key.into(),
+        client: Arc::clone(client),
+    });
+    Some(client)
 }
 
 /// The key in the first place where SDKs put one.
@@ -84,8 +131,6 @@ fn websocket_key(fields: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::checked::RequireKey;
 
@@ -128,8 +173,30 @@ mod tests {
         let mut fields = HeaderMap::new();
         fields.insert(field.0, field.1.parse().expect("a field value"));
         let listener = listener(rule);
-        let client = authenticate(&fields, peer, &listener).ok()?;
+        let client = authenticate(&fields, &Guest::new(peer), &listener).ok()?;
         Some(client.map(|client| client.name.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_key_is_looked_up_each_time_and_after_a_reload() {
+        let guest = Guest::new(None);
+        let [first, mut second] = [(); 2].map(|()| listener(RequireKey::Always));
+        let found = |key: &str, listener: &Listener| {
+            let mut fields = HeaderMap::new();
+            fields.insert("x-api-key", key.parse().expect("a field value"));
+            let client = authenticate(&fields, &guest, listener).ok()?;
+            client.map(|client| client.name.clone())
+        };
+        let keys = ["sk-one", "sk-one", "sk-two", "sk-on", "sk-one0", "sk-two"];
+        let clients = ["one", "one", "two", "", "", "two"];
+        for (key, client) in keys.iter().zip(clients) {
+            assert_eq!(found(key, &first).unwrap_or_default(), client, "{key}");
+        }
+        assert_eq!(found("sk-two", &second).as_deref(), Some("two"));
+        // Its key is another one from now on.
+        second.clients[2] = client("two", Some("sk-new"), None);
+        assert_eq!(found("sk-two", &second), None);
+        assert_eq!(found("sk-new", &second).as_deref(), Some("two"));
     }
 
     #[test]

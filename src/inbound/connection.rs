@@ -15,6 +15,7 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::authenticate::Guest;
 use super::client_io::ClientIo;
 use super::respond::respond;
 use super::socket::Socket;
@@ -57,7 +58,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
     let service = Respond {
         wire: Rc::clone(&wire),
         worker,
-        peer: socket.peer(),
+        guest: Rc::new(Guest::new(socket.peer())),
     };
     let mut connection = http1::Builder::new()
         .max_header_size(server.max_header)
@@ -125,7 +126,7 @@ pub(super) async fn serve(socket: Socket, wire: Rc<Wire>, worker: Rc<Worker>) {
 struct Respond {
     wire: Rc<Wire>,
     worker: Rc<Worker>,
-    peer: Option<checked::Peer>,
+    guest: Rc<Guest>,
 }
 
 impl Service<Request<Incoming>> for Respond {
@@ -140,7 +141,7 @@ impl Service<Request<Incoming>> for Respond {
             request,
             Rc::clone(&self.wire),
             Rc::clone(&self.worker),
-            self.peer,
+            Rc::clone(&self.guest),
         ))
     }
 }

@@ -13,10 +13,9 @@ use hyper::body::{Body, Incoming};
 use slog::debug;
 
 use super::admit::admit;
-use super::authenticate::authenticate;
+use super::authenticate::{Guest, authenticate};
 use super::worker::Worker;
 use crate::admin;
-use crate::config::checked::Peer;
 use crate::limits::Standing;
 use crate::proxy::{self, AnswerBody, Engine, Fault, FaultKind, Record, Wire};
 use crate::telemetry::bounded::Bounded;
@@ -27,7 +26,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
     wire: Rc<Wire>,
     worker: Rc<Worker>,
-    peer: Option<Peer>,
+    guest: Rc<Guest>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (mut head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
@@ -51,7 +50,7 @@ pub(super) async fn respond(
                 &wire,
                 &engine,
                 &request_id,
-                peer,
+                &guest,
                 &mut standing,
             ));
             unless_aborted(&wire, answering).await
@@ -82,16 +81,15 @@ async fn admit_and_forward(
     wire: &Rc<Wire>,
     engine: &Engine,
     request_id: &HeaderValue,
-    peer: Option<Peer>,
-    standing: &mut Option<Box<Standing>>,
+    guest: &Guest,
+    standing: &mut Option<Standing>,
 ) -> Result<Response<AnswerBody>, Fault> {
     let listener = engine.snapshot.config.listeners.of(&wire.listener);
-    let client = authenticate(&head.headers, peer, listener)?;
+    let client = authenticate(&head.headers, guest, listener)?;
     if let Some(client) = client {
         wire.note(|record| record.event.client = Some(Bounded::from(client.name.as_str())));
         if let Some(held) = &client.limits {
-            // Boxed, so that others have no larger future for it.
-            Box::pin(admit(client, held, engine, wire, standing)).await?;
+            admit(client, held, engine, wire, standing).await?;
         }
     }
     proxy::forward(head, incoming, wire, engine, request_id, client).await

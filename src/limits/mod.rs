@@ -54,6 +54,11 @@ impl Limits {
         })
     }
 
+    fn tally(&self, client: &Client) -> &Arc<Tally> {
+        let tally = self.tallies.get(&client.name);
+        tally.expect("each client that is held to anything has a tally")
+    }
+
     /// Goes on from where `before` is: both count on the same counters.
     pub fn carry_over(&mut self, before: &Limits) {
         for (name, tally) in &mut self.tallies {
@@ -114,32 +119,53 @@ impl Limiter {
         client: &Client,
         held: &ClientLimits,
     ) -> Result<(Admission, Standing), Refused> {
-        let tally = limits.tallies.get(&client.name);
-        let tally = Arc::clone(tally.expect("each client that is held to anything has a tally"));
-        let admission = |tally, seat| Admission {
-            tally,
+        match &self.link {
+            None => self.admit_here(limits, client, held),
+            // Boxed, so that those who need no store have no larger future for it.
+            Some(link) => Box::pin(self.admit_by(link, limits, client, held)).await,
+        }
+    }
+
+    async fn admit_by(
+        &self,
+        link: &Rc<Link>,
+        limits: &Limits,
+        client: &Client,
+        held: &ClientLimits,
+    ) -> Result<(Admission, Standing), Refused> {
+        let tally = limits.tally(client);
+        match link.admit(&tally.name, held).await {
+            Some(Ok((seat, standing))) => {
+                tally.admitted(held);
+                Ok((self.admission(tally, held, seat), standing))
+            }
+            Some(Err(exceeded)) => Err(Refused::Exceeded(exceeded)),
+            None if link.when_away() == WhenAway::Closed => Err(Refused::StoreAway),
+            None => self.admit_here(limits, client, held),
+        }
+    }
+
+    fn admit_here(
+        &self,
+        limits: &Limits,
+        client: &Client,
+        held: &ClientLimits,
+    ) -> Result<(Admission, Standing), Refused> {
+        let tally = limits.tally(client);
+        let standing = tally.admit(held).map_err(Refused::Exceeded)?;
+        // The other hosts hear of it when the store is back.
+        let link = self.link.as_ref();
+        let seat = link.and_then(|link| link.seat(&tally.name, held));
+        Ok((self.admission(tally, held, seat), standing))
+    }
+
+    fn admission(&self, tally: &Arc<Tally>, held: &ClientLimits, seat: Option<Seat>) -> Admission {
+        Admission {
+            tally: Arc::clone(tally),
             held: *held,
             seat,
             link: self.link.clone(),
-        };
-        if let Some(link) = &self.link {
-            match link.admit(&tally.name, held).await {
-                Some(Ok((seat, standing))) => {
-                    tally.admitted(held);
-                    return Ok((admission(tally, seat), standing));
-                }
-                Some(Err(exceeded)) => return Err(Refused::Exceeded(exceeded)),
-                None if link.when_away() == WhenAway::Closed => return Err(Refused::StoreAway),
-                None => {}
-            }
         }
-        let standing = tally.admit(held).map_err(Refused::Exceeded)?;
-        // The other hosts hear of it when the store is back.
-        let seat = self
-            .link
-            .as_ref()
-            .and_then(|link| link.seat(&tally.name, held));
-        Ok((admission(tally, seat), standing))
     }
 }
 

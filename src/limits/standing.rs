@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::rate::Window;
@@ -36,43 +37,63 @@ impl Standing {
         if self.requests.is_none() && self.tokens.is_none() {
             return;
         }
+        fields.reserve(REQUESTS.len() + TOKENS.len());
         for (names, window) in [(&REQUESTS, self.requests), (&TOKENS, self.tokens)] {
-            for name in names {
-                fields.remove(name);
+            match window {
+                Some(window) => window.write(names, fields),
+                None => names.iter().for_each(|name| drop(fields.remove(name))),
             }
-            let Some(window) = window else { continue };
-            let [limit, remaining, reset] = names;
-            fields.insert(limit, HeaderValue::from(window.limit));
-            fields.insert(remaining, HeaderValue::from(window.remaining));
-            let spelled = HeaderValue::from_str(&spelled(window.reset));
-            fields.insert(reset, spelled.expect("digits and units are visible ASCII"));
+        }
+    }
+}
+
+impl Window {
+    fn write(&self, names: &[HeaderName; 3], fields: &mut HeaderMap) {
+        // One piece of memory for the three.
+        let mut text = String::with_capacity(64);
+        let mut number = itoa::Buffer::new();
+        text.push_str(number.format(self.limit));
+        let limit = text.len();
+        text.push_str(number.format(self.remaining));
+        let remaining = text.len();
+        spell(self.reset, &mut text);
+        let text = Bytes::from(text);
+        let ranges = [0..limit, limit..remaining, remaining..text.len()];
+        for (name, range) in names.iter().zip(ranges) {
+            let value = HeaderValue::from_maybe_shared(text.slice(range));
+            fields.insert(name, value.expect("digits and units are visible ASCII"));
         }
     }
 }
 
 /// A time as OpenAI writes it: `120ms`, `1s`, `6m0s`, `1h0m0s`.
-fn spelled(time: Duration) -> String {
+fn spell(time: Duration, text: &mut String) {
     // Not before it is over.
-    let milliseconds = time.as_nanos().div_ceil(1_000_000);
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let milliseconds = nanos.div_ceil(1_000_000);
     let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+    let mut number = itoa::Buffer::new();
     if seconds == 0 {
-        return format!("{rest}ms");
+        text.push_str(number.format(rest));
+        text.push_str("ms");
+        return;
     }
     let (minutes, hours) = (seconds / 60 % 60, seconds / 3600);
-    let mut text = String::new();
     if hours > 0 {
-        text.push_str(&format!("{hours}h"));
+        text.push_str(number.format(hours));
+        text.push('h');
     }
     if seconds >= 60 {
-        text.push_str(&format!("{minutes}m"));
+        text.push_str(number.format(minutes));
+        text.push('m');
     }
-    text.push_str(&(seconds % 60).to_string());
+    text.push_str(number.format(seconds % 60));
     if rest > 0 {
-        let fraction = format!("{rest:03}");
-        text.push_str(&format!(".{}", fraction.trim_end_matches('0')));
+        // Three digits, the first of which may be zeros.
+        text.push('.');
+        text.push_str(number.format(1000 + rest)[1..].trim_end_matches('0'));
     }
     text.push('s');
-    text
 }
 
 #[cfg(test)]
@@ -92,9 +113,13 @@ mod tests {
             (3_600_000, "1h0m0s"),
             (90_061_000, "25h1m1s"),
         ] {
-            assert_eq!(spelled(Duration::from_millis(milliseconds)), expected);
+            let mut text = String::new();
+            spell(Duration::from_millis(milliseconds), &mut text);
+            assert_eq!(text, expected);
         }
-        assert_eq!(spelled(Duration::from_nanos(1)), "1ms");
+        let mut text = String::new();
+        spell(Duration::from_nanos(1), &mut text);
+        assert_eq!(text, "1ms");
     }
 
     #[test]

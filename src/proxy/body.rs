@@ -91,9 +91,7 @@ pub(super) async fn prepare(
             fields::keep_back,
         )));
     }
-    wire.note(|record| record.waits());
-    let whole = read_whole(incoming, most, silence).await?;
-    wire.note(|record| record.goes_on());
+    let whole = wire.waits_for(read_whole(incoming, most, silence)).await?;
     // Whatever is found in it, the connection can go on.
     wire.body_was_read();
     // serde would read the members of an array as those of the object.

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use uuid::{Builder, Uuid};
 
+use super::random;
 use crate::config::checked;
 
 /// The request id: the client's and the upstream's name for one request.
@@ -146,17 +147,13 @@ pub fn request_id(fields: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// A UUIDv7 (RFC 9562, section 5.7). Its random part comes from the TLS
-/// library's generator, which needs no system call for each.
+/// A UUIDv7 (RFC 9562, section 5.7).
 fn new_id() -> Uuid {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-    let mut random = [0; 10];
-    aws_lc_rs::rand::fill(&mut random)
-        .expect("the generator was seeded at the first handshake or now");
-    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    Builder::from_unix_timestamp_millis(millis, &random::bytes()).into_uuid()
 }
 
 /// The id that the client gave its request: visible ASCII, 1 to 256 bytes.

@@ -21,6 +21,7 @@ mod listing;
 mod outbound;
 mod passing;
 mod places;
+mod random;
 mod record;
 mod refusal;
 mod route;

@@ -10,7 +10,6 @@ use http::HeaderValue;
 use slog::Logger;
 
 use super::fault::Fault;
-use super::record::Record;
 use super::route::Routes;
 use super::states::UpstreamState;
 use super::wire::Wire;
@@ -213,13 +212,11 @@ impl<'a> Way<'a> {
             return Ok(None);
         };
         let client = client.map_or("", |client| &client.name);
-        wire.note(Record::waits);
         let patience = match waits {
             true => self.upstream.queue_timeout,
             false => Duration::ZERO,
         };
-        let place = places.take(client, patience).await;
-        wire.note(Record::goes_on);
+        let place = wire.waits_for(places.take(client, patience)).await;
         let full = |why| Fault::upstream_full(self.upstream, why);
         place.map(Some).map_err(full)
     }

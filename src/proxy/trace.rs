@@ -8,6 +8,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
+use super::random;
 use crate::telemetry::bounded::Bounded;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -30,7 +31,7 @@ pub fn trace_id(fields: &mut HeaderMap) -> Bounded {
     }
     let begun = begun();
     let id = begun[3..35].into();
-    let value = HeaderValue::from_str(&begun).expect("hexadecimal digits and dashes");
+    let value = HeaderValue::from_bytes(&begun).expect("hexadecimal digits and dashes");
     fields.insert(TRACEPARENT, value);
     fields.remove(TRACESTATE);
     id
@@ -59,22 +60,19 @@ fn id_in(traceparent: &[u8]) -> Option<&str> {
 
 /// A new trace. Its flags say `sampled`: it is recorded here, by the event, and
 /// an upstream that follows its parent would record nothing of it otherwise.
-fn begun() -> String {
-    let mut random = [0; 24];
-    aws_lc_rs::rand::fill(&mut random).expect("the generator was seeded at the start");
+fn begun() -> [u8; LENGTH] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut random: [u8; 24] = random::bytes();
     // No id is all zeros (section 3.2.2); of random ones hardly any would be.
     random[15] |= 1;
     random[23] |= 1;
-    let mut text = String::with_capacity(LENGTH);
-    text.push_str("00-");
-    for (at, byte) in random.iter().enumerate() {
-        if at == 16 {
-            text.push('-');
-        }
-        let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    text.push_str("-01");
+    let digit = |value: u8| DIGITS[usize::from(value & 15)];
+    let mut text = *b"00-################################-################-01";
+    let ids = text.iter_mut().filter(|place| **place == b'#');
+    let digits = random
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+    ids.zip(digits).for_each(|(place, digit)| *place = digit);
     text
 }
 

@@ -83,7 +83,6 @@ impl Way<'_> {
         is_probe: bool,
         log: &Logger,
     ) {
-        let now = Moment::now();
         if self.is_optional && is_absence(head.status) {
             self.count_failure(is_probe, &head.status, log);
         } else if self.is_optional && self.standing.health.answered() {
@@ -95,7 +94,7 @@ impl Way<'_> {
         };
         let key = self.standing.keys.at(place);
         if head.status == StatusCode::TOO_MANY_REQUESTS {
-            key.limited(retry_after(&head.headers, SystemTime::now()), now);
+            key.limited(retry_after(&head.headers, SystemTime::now()), Moment::now());
         } else if head.status == StatusCode::UNAUTHORIZED {
             self.set_aside(place, head.status, log);
         } else if head.status.as_u16() < 400 {

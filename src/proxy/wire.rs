@@ -5,6 +5,8 @@
 //! (here) fills in its record and leaves what hyper cannot carry.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,6 +146,24 @@ impl Wire {
         if let Some(record) = self.record.borrow_mut().as_mut() {
             write(record);
         }
+    }
+
+    /// Waits for `future`; the time is not upstreamd's own, if there is any.
+    pub async fn waits_for<T>(&self, future: impl Future<Output = T>) -> T {
+        let (mut future, mut waits) = (pin!(future), false);
+        let done = poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            if polled.is_pending() && !waits {
+                waits = true;
+                self.note(Record::waits);
+            }
+            polled
+        })
+        .await;
+        if waits {
+            self.note(Record::goes_on);
+        }
+        done
     }
 
     /// The answer's last byte was handed over; the record is logged when the
@@ -296,7 +316,10 @@ impl Wire {
 
     /// Remembers the task that serves this connection.
     pub fn served_by(&self, waker: &Waker) {
-        *self.task.borrow_mut() = Some(waker.clone());
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
     }
 
     /// The end of the instance comes nearer.

@@ -72,16 +72,44 @@ impl Skip {
     }
 }
 
-/// How far to look byte by byte. Most strings of a chunk end within so many,
+/// How far to look word by word. Most strings of a chunk end within so many bytes,
 /// where a call of memchr costs more than it saves.
-const NEAR: usize = 16;
+const NEAR: usize = 32;
+
+/// Eight bytes, the first one lowest.
+const WORD: usize = size_of::<u64>();
 
 /// The place of the first quote or backslash.
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let (near, far) = bytes.split_at(bytes.len().min(NEAR));
-    near.iter()
-        .position(|&byte| byte == b'"' || byte == b'\\')
+    let in_word = |word| equal_to(word, b'"') | equal_to(word, b'\\');
+    find_near(near, in_word, |byte| *byte == b'"' || *byte == b'\\')
         .or_else(|| Some(near.len() + memchr2(b'"', b'\\', far)?))
+}
+
+/// The place of the first byte that is wanted: `in_word` marks those of a word by
+/// their highest bits, and may err behind the first one.
+fn find_near(
+    bytes: &[u8],
+    in_word: impl Fn(u64) -> u64,
+    wanted: impl Fn(&u8) -> bool,
+) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    for (number, word) in words.iter().enumerate() {
+        let marked = in_word(u64::from_le_bytes(*word));
+        if marked != 0 {
+            return Some(number * WORD + marked.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(words.len() * WORD + rest.iter().position(wanted)?)
+}
+
+/// Marks the bytes of a word that are `byte`, and perhaps some behind the first
+/// (the borrow goes up): <https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>.
+fn equal_to(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    let differs = word ^ (ONES * u64::from(byte));
+    differs.wrapping_sub(ONES) & !differs & (ONES << 7)
 }
 
 /// The place of the first quote or bracket of either kind. Blocks without any
@@ -89,7 +117,11 @@ fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
 /// the compiler vectorizes.
 fn find_structure(bytes: &[u8]) -> Option<usize> {
     let (near, far) = bytes.split_at(bytes.len().min(NEAR));
-    if let Some(at) = near.iter().position(is_structure) {
+    let in_word = |word| {
+        let lower = word | u64::from_le_bytes([0x20; WORD]);
+        equal_to(word, b'"') | equal_to(lower, b'{') | equal_to(lower, b'}')
+    };
+    if let Some(at) = find_near(near, in_word, is_structure) {
         return Some(at);
     }
     let (blocks, _) = far.as_chunks::<32>();
@@ -119,6 +151,11 @@ mod tests {
     fn exactly_quotes_and_brackets_are_structure() {
         let found: Vec<u8> = (0..=255).filter(is_structure).collect();
         assert_eq!(found, b"\"[]{}");
+        let alone = |byte: u8| find_structure(&[byte; NEAR]).is_some();
+        assert_eq!(
+            (0..=255).filter(|byte| alone(*byte)).collect::<Vec<u8>>(),
+            found
+        );
     }
 
     #[test]
