@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::{HeaderMap, StatusCode};
 
 use super::fields;
+use crate::upstream::OnInterim;
 
 /// More than this is dropped: interim answers are optional to a client.
 const MOST: usize = 64 * 1024;
@@ -21,10 +22,10 @@ pub struct Interim {
     heads: Mutex<Vec<u8>>,
 }
 
-impl Interim {
+impl OnInterim for Interim {
     /// Queues a head. `100 Continue` is left out: the expectation it answers
     /// was the client's of us, and never reached the upstream.
-    pub(super) fn push(&self, status: StatusCode, fields: &HeaderMap) {
+    fn interim(&self, status: StatusCode, fields: &HeaderMap) {
         if status == StatusCode::CONTINUE {
             return;
         }
@@ -49,7 +50,9 @@ impl Interim {
             self.waiting.store(true, Ordering::Relaxed);
         }
     }
+}
 
+impl Interim {
     /// What waits, if anything does.
     pub fn take(&self) -> Option<Vec<u8>> {
         self.waiting.swap(false, Ordering::Relaxed).then(|| {

@@ -72,6 +72,7 @@ async fn fetch(
     let request = Request {
         head,
         body: RequestBody::empty(),
+        interim: None,
     };
     let answer = way.pool.send(request, effort).await?;
     let (head, mut body) = (answer.head, answer.body);

@@ -77,10 +77,12 @@ impl Outbound<'_> {
         head.uri = Uri::from(at_upstream);
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        let mut request = Request { head, body };
-        if self.version == Version::HTTP_11 {
-            pass_interim(&mut request, self.wire);
-        }
+        let listens = self.version == Version::HTTP_11;
+        let request = Request {
+            head,
+            body,
+            interim: listens.then(|| Arc::clone(&self.wire.interim) as _),
+        };
         Ok((request, asks_for_usage))
     }
 }
@@ -90,10 +92,4 @@ pub(super) fn wants_websocket(head: &Parts) -> bool {
     head.method == Method::GET
         && head.version == Version::HTTP_11
         && fields::wants_websocket(&head.headers)
-}
-
-/// Lets interim answers through to the client.
-fn pass_interim(request: &mut Request, wire: &Wire) {
-    let interim = Arc::clone(&wire.interim);
-    request.on_interim(move |status, fields| interim.push(status, fields));
 }

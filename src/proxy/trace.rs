@@ -62,17 +62,20 @@ fn id_in(traceparent: &[u8]) -> Option<&str> {
 /// an upstream that follows its parent would record nothing of it otherwise.
 fn begun() -> [u8; LENGTH] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const EMPTY: &[u8; LENGTH] = b"00-................................-................-01";
     let mut random: [u8; 24] = random::bytes();
     // No id is all zeros (section 3.2.2); of random ones hardly any would be.
     random[15] |= 1;
     random[23] |= 1;
-    let digit = |value: u8| DIGITS[usize::from(value & 15)];
-    let mut text = *b"00-################################-################-01";
-    let ids = text.iter_mut().filter(|place| **place == b'#');
-    let digits = random
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
-    ids.zip(digits).for_each(|(place, digit)| *place = digit);
+    let mut text = *EMPTY;
+    let (trace, parent) = random.split_at(16);
+    for (at, id) in [(3, trace), (36, parent)] {
+        let digits = text[at..].as_chunks_mut().0;
+        for (byte, [high, low]) in id.iter().zip(digits) {
+            *high = DIGITS[usize::from(byte >> 4)];
+            *low = DIGITS[usize::from(byte & 15)];
+        }
+    }
     text
 }
 

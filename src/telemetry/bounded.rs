@@ -7,6 +7,7 @@ use std::fmt::{self, Write};
 use std::ops::Deref;
 
 use slog::{Key, Record, Serializer, Value};
+use smol_str::SmolStr;
 
 /// Put in the place of what was cut off.
 const CUT: &str = "…";
@@ -16,7 +17,7 @@ const CUT: &str = "…";
 /// 256 bytes hold every id and model name in use; an error message with an
 /// address and its causes gets 1024.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Bounded<const N: usize = 256>(Box<str>);
+pub struct Bounded<const N: usize = 256>(SmolStr);
 
 impl<const N: usize> Bounded<N> {
     /// Text as something displays itself, formatted no further than the bound.
@@ -34,7 +35,7 @@ impl<const N: usize> Bounded<N> {
 impl<const N: usize> From<&str> for Bounded<N> {
     fn from(text: &str) -> Self {
         if text.len() <= N {
-            return Self(text.into());
+            return Self(SmolStr::new(text));
         }
         let kept = &text[..text.floor_char_boundary(N.saturating_sub(CUT.len()))];
         Self([kept, CUT].concat().into())

@@ -108,7 +108,12 @@ impl Connection {
             Err(mut lost) => {
                 let unsent = lost.take_message().map(|message| {
                     let (head, body) = message.into_parts();
-                    Request { head, body }
+                    Request {
+                        head,
+                        body,
+                        // Among the extensions of the head, where hyper wants it.
+                        interim: None,
+                    }
                 });
                 let failure = Failure::from_hyper(&lost.into_error(), self.address);
                 Err(Refusal {

@@ -148,7 +148,12 @@ impl Connection {
             Err(mut lost) => {
                 let unsent = lost.take_message().map(|message| {
                     let (head, body) = message.into_parts();
-                    Request { head, body }
+                    Request {
+                        head,
+                        body,
+                        // Among the extensions of the head, where hyper wants it.
+                        interim: None,
+                    }
                 });
                 let lost = lost.into_error();
                 let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&lost)));

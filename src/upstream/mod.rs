@@ -45,7 +45,7 @@ pub use keys::{Key, Keys};
 pub use moment::Moment;
 pub use pool::{Answer, Effort, Pool};
 pub use queue::{NoPlace, Place, Places};
-pub use request::{BodyFault, BytesIn, Request, RequestBody};
+pub use request::{BodyFault, BytesIn, OnInterim, Request, RequestBody};
 pub use retry_after::retry_after;
 pub use standing::{Lease, Standing};
 pub use stream::Stream;

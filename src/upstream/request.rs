@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,32 +21,35 @@ pub struct Request {
     pub head: Parts,
     /// The body.
     pub body: RequestBody,
+    /// Is told the head of each 1xx answer, if anybody wants to know.
+    pub interim: Option<Arc<dyn OnInterim>>,
+}
+
+/// Who is told of 1xx answers.
+pub trait OnInterim: Send + Sync + 'static {
+    /// One came.
+    fn interim(&self, status: StatusCode, fields: &HeaderMap);
 }
 
 impl Request {
-    /// Calls `interim` with the head of each 1xx answer.
-    pub fn on_interim(&mut self, interim: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) {
-        // hyper keeps the callback among the extensions of a whole request.
-        let mut carrier = http::Request::new(());
-        hyper::ext::on_informational(&mut carrier, move |head| {
-            interim(head.status(), head.headers())
-        });
-        self.head
-            .extensions
-            .extend(std::mem::take(carrier.extensions_mut()));
-    }
-
     /// The same request once more, where that is possible: a body that streams
     /// through is gone once a byte of it was sent.
     pub(super) fn copy(&self) -> Option<Request> {
         Some(Request {
             head: self.head.clone(),
             body: self.body.copy()?,
+            interim: self.interim.clone(),
         })
     }
 
     pub(super) fn into_http(self) -> http::Request<RequestBody> {
-        http::Request::from_parts(self.head, self.body)
+        let mut request = http::Request::from_parts(self.head, self.body);
+        if let Some(interim) = self.interim {
+            hyper::ext::on_informational(&mut request, move |head| {
+                interim.interim(head.status(), head.headers());
+            });
+        }
+        request
     }
 }
 
