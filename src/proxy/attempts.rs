@@ -21,7 +21,7 @@ use super::verdict::Trouble;
 use super::wire::Wire;
 use crate::config::checked::Retry;
 use crate::telemetry::bounded::Bounded;
-use crate::upstream::{Answer, Effort, Failure, Request, Stream};
+use crate::upstream::{self, Answer, Effort, Failure, Request, Stream};
 
 /// A request on its way from place to place.
 struct Errand<'a> {
@@ -32,6 +32,9 @@ struct Errand<'a> {
     body: Option<Ready>,
     retry: Option<&'a Retry>,
     noted: Noted<'a>,
+    /// The upstream at which it has a place (`max_running`), and the place: kept
+    /// for the next key.
+    room: Option<(usize, upstream::Place)>,
     tries: usize,
     /// Upstreams and their keys that were answered with 403.
     forbidden: Vec<(usize, usize)>,
@@ -63,6 +66,8 @@ enum Outcome {
     Failed(Trouble),
     /// As many requests run there as may.
     Full,
+    /// The keys went while it waited for a place there.
+    NoKey,
     /// Nothing that another try could help with.
     Hopeless,
 }
@@ -87,6 +92,7 @@ pub(super) async fn run(
         body: Some(body),
         retry: engine.snapshot.config.retry.as_ref(),
         noted: Noted::new(outbound.wire),
+        room: None,
         tries: 0,
         forbidden: Vec::new(),
         again: 0,
@@ -94,11 +100,12 @@ pub(super) async fn run(
         fault: None,
     };
     let mut places = Places::new(engine, route);
-    while let Some(place) = errand.next(&mut places).await {
-        match errand.attempt(&place).await? {
+    while let Some(mut place) = errand.next(&mut places).await {
+        match errand.attempt(&places, &mut place).await? {
             Outcome::Answered(sent) => return Ok(*sent),
             Outcome::Failed(trouble) => places.failed(&place, trouble),
             Outcome::Full => places.full(&place),
+            Outcome::NoKey => {}
             Outcome::Hopeless => break,
         }
     }
@@ -164,23 +171,49 @@ impl Errand<'_> {
             time => time + jittered(retry.longest(0)),
         };
         self.again += 1;
+        // Nothing runs there meanwhile.
+        self.room = None;
         self.outbound.wire.note(|record| record.waits());
         unless_draining(self.outbound.wire, wait).await
     }
 
-    async fn attempt(&mut self, place: &Place<'_>) -> Result<Outcome, Fault> {
-        let (way, wire, log) = (place.way, self.outbound.wire, self.outbound.wire.log());
-        let room = match way.room(self.outbound.client, place.waits, wire).await {
-            Ok(room) => room,
+    /// Takes a place at the upstream, if it has none there. False: there was none.
+    async fn enter(&mut self, place: &Place<'_>) -> bool {
+        let (way, upstream) = (place.way, place.candidate.upstream);
+        if self.room.as_ref().is_some_and(|(at, _)| *at == upstream) {
+            return true;
+        }
+        // Given back before another is waited for.
+        self.room = None;
+        let (client, wire) = (self.outbound.client, self.outbound.wire);
+        match way.room(client, place.waits, wire).await {
+            Ok(room) => {
+                self.room = room.map(|room| (upstream, room));
+                true
+            }
             Err(full) => {
                 wire.note(|record| {
                     record.event.upstream = Some(Bounded::from(&*way.upstream.name));
                     record.event.key = None;
                 });
                 self.fault = Some(full);
-                return Ok(Outcome::Full);
+                false
             }
-        };
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        places: &Places<'_>,
+        place: &mut Place<'_>,
+    ) -> Result<Outcome, Fault> {
+        if !self.enter(place).await {
+            return Ok(Outcome::Full);
+        }
+        if !places.choose_key(place) {
+            return Ok(Outcome::NoKey);
+        }
+        let (way, log) = (place.way, self.outbound.wire.log());
         let Some(body) = self.take_body() else {
             return Ok(Outcome::Hopeless);
         };
@@ -207,16 +240,19 @@ impl Errand<'_> {
         way.answered(place.key, &answer.head, is_probe, log);
         self.look_at_keys(place, answer.head.status);
         let trouble = Trouble::of_answer(&answer.head, self.retry);
-        let sent = Sent {
+        let mut sent = Sent {
             answer,
             tunnel: tunnel.map(Box::new),
             upstream: place.candidate.upstream,
             asks_for_usage,
             lease: Some(lease),
-            room,
+            room: None,
         };
         Ok(match trouble {
-            None => Outcome::Answered(Box::new(sent)),
+            None => {
+                sent.room = self.room.take().map(|(_, room)| room);
+                Outcome::Answered(Box::new(sent))
+            }
             Some(trouble) => {
                 self.keep(sent, place);
                 Outcome::Failed(trouble)
@@ -271,9 +307,8 @@ impl Errand<'_> {
     }
 
     fn keep(&mut self, mut sent: Sent, place: &Place<'_>) {
-        // It may be kept for long, and nothing runs there meanwhile.
+        // It may be kept for long, and nothing runs with the key meanwhile.
         sent.lease = None;
-        sent.room = None;
         sent.answer.body.gather();
         let key = place.way.key(place.key);
         self.kept = Some(Kept {

@@ -132,12 +132,12 @@ impl Fault {
         }
     }
 
-    /// A request that found no place at the upstream named `upstream`, at which
-    /// as many run as may.
-    pub(super) fn upstream_full(upstream: &Upstream, why: NoPlace) -> Self {
+    /// A request that found no place within `patience` at an upstream at which as
+    /// many run as may.
+    pub(super) fn upstream_full(upstream: &Upstream, why: NoPlace, patience: Duration) -> Self {
         let name = &upstream.name;
         let why = match why {
-            NoPlace::TooLate => format!("none ended within {:?}", upstream.queue_timeout),
+            NoPlace::TooLate => format!("none ended within {patience:?}"),
             NoPlace::QueueFull => "too many others wait already".to_owned(),
         };
         Fault::new(

@@ -86,6 +86,7 @@ pub async fn forward(
     let sent = match route.only() {
         Some(candidate) if !wants_websocket(&head) => {
             let way = engine.way(candidate.upstream);
+            // One at most here, so that no wait for room changes the choice.
             let key = way.any_key();
             let (request, asks_for_usage) =
                 outbound.request(head, prepared.body, candidate, way, key)?;

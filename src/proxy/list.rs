@@ -9,15 +9,16 @@ use http::header::{self, HeaderValue};
 use http::{Request as HttpRequest, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::fields;
 use super::snapshot::Way;
 use crate::upstream::{Effort, Failure, FailureKind, Request, RequestBody};
 
-/// How long an upstream may take for its list. Whoever waits is a person with a
-/// menu or a program that starts, and one slow upstream holds up all.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an upstream may take for its list, with the wait for a place there.
+/// Whoever waits is a person with a menu or a program that starts, and one slow
+/// upstream holds up all.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bytes of a list at most: ten times that of the largest catalogue in use.
 const MOST_BYTES: usize = 8 << 20;
@@ -30,17 +31,18 @@ pub(super) struct Entry<'a> {
     pub(super) whole: &'a RawValue,
 }
 
-/// Asks the upstream for its list.
+/// Asks the upstream for its list; `deadline` is when [`TIMEOUT`] is over.
 ///
 /// # Errors
 /// It cannot be had, or not in time.
 pub(super) async fn ask(
     way: Way<'_>,
+    deadline: Instant,
     user_agent: Option<&HeaderValue>,
     request_id: &HeaderValue,
     effort: &mut Effort,
 ) -> Result<Bytes, Failure> {
-    match timeout(TIMEOUT, fetch(way, user_agent, request_id, effort)).await {
+    match timeout_at(deadline, fetch(way, user_agent, request_id, effort)).await {
         Ok(fetched) => fetched,
         Err(_elapsed) => Err(Failure {
             kind: FailureKind::ResponseTimeout,

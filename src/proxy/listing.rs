@@ -2,6 +2,7 @@
 //! the client is held to some, upstreamd answers itself: the configured names,
 //! then what the upstreams list and a request would reach there.
 
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
@@ -11,6 +12,7 @@ use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Body;
 use slog::info;
+use tokio::time::Instant;
 
 use super::access;
 use super::answer::AnswerBody;
@@ -22,7 +24,7 @@ use super::snapshot::{Engine, Way};
 use super::target::Target;
 use super::wire::Wire;
 use crate::config::checked::Client;
-use crate::upstream::{Effort, Failure};
+use crate::upstream::Effort;
 
 /// What of the models is asked for.
 pub(super) enum Asked {
@@ -141,14 +143,10 @@ impl Asker<'_> {
             .map(|(_, way)| self.list_of(*way, user_agent))
             .collect();
         let mut bodies = Vec::new();
-        for ((upstream, way), list) in asked.iter().zip(all(lists).await) {
+        for ((upstream, _), list) in asked.iter().zip(all(lists).await) {
             match list {
                 Ok(body) => bodies.push((*upstream, body)),
-                Err(failure) => {
-                    info!(self.wire.log(), "upstream {} is left out of the list of models: {}", way.name(), failure;
-                        "event" => "models_left_out", "upstream" => &*way.name(), "error" => %failure);
-                    failed = failed.or(Some(Fault::upstream(failure, &way.name())));
-                }
+                Err(fault) => failed = failed.or(Some(fault)),
             }
         }
         (bodies, failed)
@@ -158,12 +156,25 @@ impl Asker<'_> {
         &self,
         way: Way<'_>,
         user_agent: Option<&HeaderValue>,
-    ) -> Result<bytes::Bytes, Failure> {
+    ) -> Result<bytes::Bytes, Fault> {
+        let deadline = Instant::now() + list::TIMEOUT;
+        let patience = way.upstream.queue_timeout.min(list::TIMEOUT);
+        // A request like any other, to an upstream that only so many may run at.
+        let room = way.room_within(patience, self.client, self.wire).await;
+        let _room = room.inspect_err(|full| self.left_out(way, &full.message))?;
         let mut effort = Effort::default();
-        let list = list::ask(way, user_agent, self.request_id, &mut effort).await;
+        let list = list::ask(way, deadline, user_agent, self.request_id, &mut effort).await;
         self.wire
             .note(|record| record.event.attempts += effort.attempts);
-        list
+        list.map_err(|failure| {
+            self.left_out(way, &failure);
+            Fault::upstream(failure, &way.name())
+        })
+    }
+
+    fn left_out(&self, way: Way<'_>, why: &dyn Display) {
+        info!(self.wire.log(), "upstream {} is left out of the list of models: {}", way.name(), why;
+            "event" => "models_left_out", "upstream" => &*way.name(), "error" => %why);
     }
 
     fn own(&self, body: String) -> Response<AnswerBody> {

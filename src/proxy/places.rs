@@ -1,5 +1,6 @@
 //! Where a request may be sent next: an upstream that is not ejected, and the
-//! least loaded of its keys that are free.
+//! least loaded of its keys that are free. The key is chosen last, after the
+//! wait for a place there: what is known of keys changes meanwhile.
 
 use std::time::Duration;
 
@@ -38,13 +39,26 @@ struct Seen<'a> {
 pub(super) struct Place<'a> {
     pub(super) candidate: &'a Candidate,
     pub(super) way: Way<'a>,
-    /// The place of the key, if the upstream has any.
+    /// The place of the key, once [`Places::choose_key`] chose it, if the upstream
+    /// has any.
     pub(super) key: Option<usize>,
     /// Whether the request finds out how an ejected upstream is.
     pub(super) probe: Option<Probe>,
     /// Whether the request waits if it is full: not where it may go elsewhere.
     pub(super) waits: bool,
     number: usize,
+    pick: Pick,
+}
+
+/// Which of an upstream's keys a request may go with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pick {
+    /// One that is free and was not tried.
+    Fresh,
+    /// One that is free.
+    Free,
+    /// Any: if one is free, that one.
+    Any,
 }
 
 impl<'a> Places<'a> {
@@ -65,8 +79,7 @@ impl<'a> Places<'a> {
         loop {
             let last = self.seen.len().checked_sub(1);
             if let Some(number) = last.filter(|number| !self.seen[*number].is_spent) {
-                let tried = &self.seen[number].tried;
-                let found = self.usable(number, now, |place, _| !tried.contains(&place));
+                let found = self.usable(number, Pick::Fresh, now);
                 if found.is_some() {
                     return found;
                 }
@@ -93,9 +106,8 @@ impl<'a> Places<'a> {
         (0..self.seen.len()).find_map(|number| {
             let seen = &self.seen[number];
             let is_new = !seen.is_hopeless && seen.tried.is_empty();
-            let keys = &seen.way.standing.keys;
-            let key = keys.least_loaded(|_, _| is_new)?;
-            self.at(number, Some(key), now)
+            let has_keys = !seen.way.standing.keys.is_empty();
+            (is_new && has_keys).then(|| self.at(number, Pick::Any, now))?
         })
     }
 
@@ -109,7 +121,19 @@ impl<'a> Places<'a> {
 
     /// The place that [`Places::soonest`] found, if it can be used by now.
     pub(super) fn again(&self, number: usize) -> Option<Place<'a>> {
-        self.usable(number, Moment::now(), |_, _| true)
+        self.usable(number, Pick::Free, Moment::now())
+    }
+
+    /// Chooses the key to go there with, when nothing is left to wait for. False:
+    /// none can be used any more.
+    pub(super) fn choose_key(&self, place: &mut Place<'_>) -> bool {
+        let seen = &self.seen[place.number];
+        let keys = &seen.way.standing.keys;
+        place.key = match place.pick {
+            Pick::Any => seen.way.any_key(),
+            pick => keys.least_loaded(self.suits(seen, pick, Moment::now())),
+        };
+        place.key.is_some() || keys.is_empty()
     }
 
     /// What came of the request there.
@@ -192,25 +216,28 @@ impl<'a> Places<'a> {
         Some(keys.max(ejected).max(asked.unwrap_or_default()))
     }
 
-    fn usable(
-        &self,
-        number: usize,
-        now: Moment,
-        wanted: impl Fn(usize, &Key) -> bool,
-    ) -> Option<Place<'a>> {
+    fn usable(&self, number: usize, pick: Pick, now: Moment) -> Option<Place<'a>> {
         let seen = &self.seen[number];
-        let keys = &seen.way.standing.keys;
-        if keys.is_empty() {
-            // Nothing to choose, so that whoever asks twice was there already.
-            return self.at(number, None, now);
-        }
-        let minds_keys = minds_keys(seen, self.several);
-        let is_free = |key: &Key| !minds_keys || key.is_free(now);
-        let key = keys.least_loaded(|place, key| wanted(place, key) && is_free(key))?;
-        self.at(number, Some(key), now)
+        let (keys, suits) = (&seen.way.standing.keys, self.suits(seen, pick, now));
+        // Without keys there is nothing to choose: whoever asks twice was there already.
+        let is_usable = keys.is_empty()
+            || keys
+                .iter()
+                .enumerate()
+                .any(|(place, key)| suits(place, key));
+        is_usable.then(|| self.at(number, pick, now))?
     }
 
-    fn at(&self, number: usize, key: Option<usize>, now: Moment) -> Option<Place<'a>> {
+    /// Whether a key of it can be used.
+    fn suits(&self, seen: &Seen<'_>, pick: Pick, now: Moment) -> impl Fn(usize, &Key) -> bool {
+        let minds_keys = minds_keys(seen, self.several);
+        move |place, key| {
+            let was_tried = pick == Pick::Fresh && seen.tried.contains(&place);
+            !was_tried && (!minds_keys || key.is_free(now))
+        }
+    }
+
+    fn at(&self, number: usize, pick: Pick, now: Moment) -> Option<Place<'a>> {
         let seen = &self.seen[number];
         let probe = match self.several {
             false => None,
@@ -223,10 +250,11 @@ impl<'a> Places<'a> {
         Some(Place {
             candidate: seen.candidate,
             way: seen.way,
-            key,
+            key: None,
             probe,
             waits: self.route.all_given_out(),
             number,
+            pick,
         })
     }
 }

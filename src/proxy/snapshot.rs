@@ -202,22 +202,35 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// There was none in time.
-    pub(super) async fn room(
+    pub(super) fn room(
         &self,
         client: Option<&Client>,
         waits: bool,
+        wire: &Wire,
+    ) -> impl Future<Output = Result<Option<Place>, Fault>> {
+        let patience = match waits {
+            true => self.upstream.queue_timeout,
+            false => Duration::ZERO,
+        };
+        self.room_within(patience, client, wire)
+    }
+
+    /// The same, for which it waits as long as `patience`.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(super) async fn room_within(
+        &self,
+        patience: Duration,
+        client: Option<&Client>,
         wire: &Wire,
     ) -> Result<Option<Place>, Fault> {
         let Some(places) = self.places else {
             return Ok(None);
         };
         let client = client.map_or("", |client| &client.name);
-        let patience = match waits {
-            true => self.upstream.queue_timeout,
-            false => Duration::ZERO,
-        };
         let place = wire.waits_for(places.take(client, patience)).await;
-        let full = |why| Fault::upstream_full(self.upstream, why);
+        let full = |why| Fault::upstream_full(self.upstream, why, patience);
         place.map(Some).map_err(full)
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::client::Answer;
+use crate::support::client::{Answer, Client};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::upstream::Upstream;
 use crate::support::wait::Gate;
@@ -165,4 +165,114 @@ fn a_client_that_is_held_to_models_sees_only_those() {
         assert_eq!(get("/v1/models/gpt-5").status(), 200);
         assert_eq!(get("/v1/models/qwen-3").status(), 403);
     }
+}
+
+/// Answers `method` when the gate lets it, and others at once, with its models.
+fn busy(method: &'static str, gate: &Gate) -> Upstream {
+    let gate = gate.clone();
+    Upstream::plain(move |conn| {
+        conn.serve(|conn, request| {
+            if request.head.start_line.starts_with(method) {
+                gate.pass();
+            }
+            conn.answer_json(200, OF_B)
+        })
+    })
+}
+
+/// Before a `b` at which one request may run, with the one that does.
+fn full(a: &Upstream, b: &Upstream, queue_timeout: &str) -> (Daemon, Client) {
+    let bounds = format!("max_running = 1\nqueue_timeout = \"{queue_timeout}\"\n");
+    let daemon = before(a, b, "", &format!("{bounds}{MODELS}")).start();
+    let mut client = daemon.client();
+    send(&mut client);
+    b.wait_requests(1);
+    (daemon, client)
+}
+
+fn send(client: &mut Client) {
+    let (path, json) = ("/v1/chat/completions", "Content-Type: application/json\r\n");
+    client
+        .send("POST", path, json, br#"{"model":"big"}"#)
+        .unwrap();
+}
+
+#[test]
+fn a_list_waits_for_a_place_at_its_upstream_and_gives_it_back() {
+    let gate = Gate::new();
+    let (a, b) = (listing(OF_A), busy("POST", &gate));
+    let (daemon, mut running) = full(&a, &b, "1m");
+    let mut client = daemon.client();
+    client.send("GET", "/v1/models", "", b"").unwrap();
+    a.wait_requests(1);
+    gate.open();
+    let listed = ids(&client.answer());
+    assert_eq!(listed, ["big", "gone", "gpt-5", "only-a", "qwen-3"]);
+    assert_eq!(running.answer().status(), 200);
+    send(&mut client);
+    assert_eq!(client.answer().status(), 200);
+}
+
+#[test]
+fn an_upstream_that_is_full_is_left_out_of_the_list() {
+    for (queue_timeout, waited) in [("0s", "0ns"), ("1m", "3s")] {
+        let gate = Gate::new();
+        let (a, b) = (listing(OF_A), busy("POST", &gate));
+        let (daemon, mut running) = full(&a, &b, queue_timeout);
+        let mut client = daemon.client();
+        let listed = ids(&client.get("/v1/models"));
+        assert_eq!(listed, ["big", "gone", "gpt-5", "only-a"]);
+        let event = daemon.wait_event("models_left_out");
+        assert_eq!(event["upstream"], "b");
+        let why = event["error"].as_str().unwrap();
+        assert!(why.contains("max_running") && why.contains(waited), "{why}");
+        assert_eq!(b.requests().len(), 1);
+        assert_eq!(daemon.wait_request_event()["attempts"], 1);
+        gate.open();
+        assert_eq!(running.answer().status(), 200);
+        assert!(ids(&client.get("/v1/models")).contains(&"qwen-3".to_owned()));
+    }
+}
+
+/// Before one upstream, at which one request may run and none waits.
+fn narrow(upstream: &Upstream) -> Daemon {
+    let builder = Daemon::builder().upstream(upstream);
+    let builder = builder.upstream_settings("max_running = 1\nqueue_timeout = \"0s\"");
+    builder.more_config("\n[model.\"*\"]\n").start()
+}
+
+#[track_caller]
+fn assert_full(answer: &Answer) {
+    assert_eq!(answer.status(), 503, "{}", answer.body.text());
+    let error = &answer.body.json()["error"];
+    assert_eq!(error["code"], "upstream_unavailable");
+    assert!(answer.head.has("retry-after"));
+}
+
+#[test]
+fn where_the_only_list_is_that_of_a_full_upstream_the_client_is_told() {
+    let gate = Gate::new();
+    let upstream = busy("POST", &gate);
+    let daemon = narrow(&upstream);
+    let mut running = daemon.client();
+    send(&mut running);
+    upstream.wait_requests(1);
+    assert_full(&daemon.client().get("/v1/models"));
+    gate.open();
+    assert_eq!(running.answer().status(), 200);
+}
+
+#[test]
+fn an_upstream_that_is_asked_for_its_list_has_no_place_for_more_meanwhile() {
+    let gate = Gate::new();
+    let upstream = busy("GET", &gate);
+    let daemon = narrow(&upstream);
+    let mut asking = daemon.client();
+    asking.send("GET", "/v1/models", "", b"").unwrap();
+    upstream.wait_requests(1);
+    let mut client = daemon.client();
+    send(&mut client);
+    assert_full(&client.answer());
+    gate.open();
+    assert!(!ids(&asking.answer()).is_empty());
 }

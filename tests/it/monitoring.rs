@@ -56,6 +56,23 @@ fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
 }
 
 #[test]
+fn each_alert_is_tested_where_it_fires_and_where_it_does_not() {
+    let alerts = file("upstreamd.rules.yml");
+    let tests = file("../../tests/monitoring/alerts.yml");
+    let lines = alerts.lines().map(str::trim);
+    let names: Vec<_> = lines
+        .filter_map(|line| line.strip_prefix("- alert: "))
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        for expected in ["[{", "[]"] {
+            let test = format!("alertname: {name}, exp_alerts: {expected}");
+            assert!(tests.contains(&test), "{test}");
+        }
+    }
+}
+
+#[test]
 fn the_unit_for_prometheus_answers_with_the_metrics_and_nothing_else() {
     let upstream = Upstream::answering("{}");
     let daemon = builder(&upstream).start();

@@ -3,6 +3,7 @@
 
 mod failover;
 mod keys;
+mod places;
 mod retry;
 
 use std::io;
