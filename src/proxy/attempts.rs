@@ -292,17 +292,21 @@ impl Errand<'_> {
             fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             return pool.upgrade(request, &mut self.noted.effort).await;
         }
-        let answer = pool.send(request, &mut self.noted.effort).await?;
+        let (outbound, head, body) = (self.outbound, &self.head, &self.body);
+        let again = || {
+            let body = body.as_ref()?.copy()?;
+            let again = outbound.request(head.clone(), body, place.candidate, place.way, place.key);
+            Some(again.ok()?.0)
+        };
+        let effort = &mut self.noted.effort;
+        let answer = pool.send(request, Some(&again), effort).await?;
         Ok((answer, None))
     }
 
     /// The body, and if it can be sent again, one to keep.
     fn take_body(&mut self) -> Option<Ready> {
         let body = self.body.take()?;
-        self.body = match &body {
-            Ready::Whole(whole) => Some(Ready::Whole(whole.clone())),
-            Ready::Unread(body) => body.copy().map(Ready::Unread),
-        };
+        self.body = body.copy();
         Some(body)
     }
 

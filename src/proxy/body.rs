@@ -40,6 +40,14 @@ pub(super) enum Ready {
 }
 
 impl Ready {
+    /// The same once more, if it can be sent again.
+    pub(super) fn copy(&self) -> Option<Ready> {
+        match self {
+            Ready::Whole(whole) => Some(Ready::Whole(whole.clone())),
+            Ready::Unread(body) => body.copy().map(Ready::Unread),
+        }
+    }
+
     /// As it is sent, with `edits`. Without any, it is what the client sent.
     ///
     /// # Errors

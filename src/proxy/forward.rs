@@ -94,7 +94,7 @@ pub async fn forward(
             let lease = way.begin(key);
             let mut noted = Noted::new(wire);
             wire.note(|record| record.waits());
-            let outcome = way.pool.send(request, &mut noted.effort).await;
+            let outcome = way.pool.send(request, None, &mut noted.effort).await;
             drop(noted);
             let outcome = outcome.map_err(|failure| Fault::upstream(failure, &way.upstream.name));
             if way.is_optional {

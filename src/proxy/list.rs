@@ -76,7 +76,7 @@ async fn fetch(
         body: RequestBody::empty(),
         interim: None,
     };
-    let answer = way.pool.send(request, effort).await?;
+    let answer = way.pool.send(request, None, effort).await?;
     let (head, mut body) = (answer.head, answer.body);
     let broken = |detail: String| Failure {
         kind: FailureKind::Protocol,

@@ -43,7 +43,7 @@ pub use failure::{Failure, FailureKind};
 pub use health::{Health, Look, Probe};
 pub use keys::{Key, Keys};
 pub use moment::Moment;
-pub use pool::{Answer, Effort, Pool};
+pub use pool::{Again, Answer, Effort, Pool};
 pub use queue::{NoPlace, Place, Places};
 pub use request::{BodyFault, BytesIn, OnInterim, Request, RequestBody};
 pub use retry_after::retry_after;

