@@ -1,7 +1,7 @@
 //! What clients ask for, and where that is: the checked form of `[model.NAME]`.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::glob::Glob;
 
@@ -41,7 +41,7 @@ impl Model {
 pub struct Models {
     all: Vec<Model>,
     /// Places of those that are no patterns.
-    exact: HashMap<String, usize>,
+    exact: BTreeMap<String, usize>,
     /// Places of the others, the one to be tried first at first.
     patterns: Vec<usize>,
 }

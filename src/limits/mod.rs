@@ -7,7 +7,7 @@
 //! [`Admission`] counts it out when it is dropped, and is told the tokens that
 //! the answer has used.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::upstream::TlsError;
 #[derive(Debug)]
 pub struct Limits {
     /// Of each client that is held to anything, by its name.
-    tallies: HashMap<String, Arc<Tally>>,
+    tallies: BTreeMap<String, Arc<Tally>>,
     store: Option<Arc<Shared>>,
 }
 

@@ -187,17 +187,12 @@ pub(super) fn is_event_stream(fields: &HeaderMap) -> bool {
 
 /// Whether `Content-Type` is `essence`, whatever its parameters.
 pub(super) fn has_type(fields: &HeaderMap, essence: &str) -> bool {
-    fields
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case(essence)
-        })
+    fields.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        let end = value.iter().position(|byte| *byte == b';');
+        let said = value[..end.unwrap_or(value.len())].trim_ascii();
+        said.eq_ignore_ascii_case(essence.as_bytes())
+    })
 }
 
 /// Drops the fields that `Connection` names.

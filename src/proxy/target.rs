@@ -85,7 +85,7 @@ impl Target {
     /// # Errors
     /// Together they are too long for a target.
     pub(super) fn at(&self, base_path: &str) -> Result<PathAndQuery, Fault> {
-        let mut joined = format!("{base_path}{}{}", self.endpoint, self.query);
+        let mut joined = [base_path, &self.endpoint, &self.query].concat();
         if !joined.starts_with('/') {
             joined.insert(0, '/');
         }

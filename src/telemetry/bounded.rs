@@ -47,7 +47,10 @@ impl<const N: usize> From<&[u8]> for Bounded<N> {
     fn from(bytes: &[u8]) -> Self {
         // One byte more than fits, so that a cut is seen as one.
         let looked_at = &bytes[..bytes.len().min(N + 1)];
-        Self::from(&*String::from_utf8_lossy(looked_at))
+        match str::from_utf8(looked_at) {
+            Ok(text) => Self::from(text),
+            Err(_) => Self::from(&*String::from_utf8_lossy(looked_at)),
+        }
     }
 }
 

@@ -150,10 +150,12 @@ impl Names {
     /// The name itself if it is known, or may become so: it proved good, and
     /// there is room. Else `other`.
     pub(super) fn known<'a>(&mut self, name: &'a str, is_good: bool) -> &'a str {
-        if is_good && self.learnt.len() < MOST_NAMES && self.shown(name) == OTHER {
+        let shown = self.shown(name);
+        if shown == OTHER && is_good && self.learnt.len() < MOST_NAMES {
             self.learnt.insert(name.into());
+            return name;
         }
-        self.shown(name)
+        shown
     }
 
     /// The name itself if it is known. Else `other`.
