@@ -113,8 +113,8 @@ enum Outcome {
 impl RequestEvent {
     /// Takes over what the tap saw.
     pub fn observe(&mut self, observed: &Observed) {
-        self.upstream_model = observed.model.as_deref().map(Bounded::from);
-        self.response_id = observed.response_id.as_deref().map(Bounded::from);
+        self.upstream_model.clone_from(&observed.model);
+        self.response_id.clone_from(&observed.response_id);
         self.usage = observed.usage;
     }
 

@@ -98,8 +98,8 @@ fn fields_have_their_units() {
     let mut event = completed();
     event.ttfb = Some(Duration::from_micros(10));
     event.observe(&Observed {
-        model: Some("gpt-5-2026".into()),
-        response_id: Some("chatcmpl-1".into()),
+        model: Some(Bounded::from("gpt-5-2026")),
+        response_id: Some(Bounded::from("chatcmpl-1")),
         usage: Some(Usage {
             prompt_tokens: Some(7),
             ..Usage::default()

@@ -17,6 +17,7 @@ pub(crate) mod skip;
 mod sse;
 mod usage;
 
+use crate::telemetry::bounded::Bounded;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
@@ -39,9 +40,9 @@ enum Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// The model that answered, by the upstream's name for it.
-    pub model: Option<String>,
+    pub model: Option<Bounded>,
     /// The upstream's name for this answer: `chatcmpl-...`, `resp_...`.
-    pub response_id: Option<String>,
+    pub response_id: Option<Bounded>,
     /// Tokens. None: the answer gave no usage that could be read.
     pub usage: Option<Usage>,
 }

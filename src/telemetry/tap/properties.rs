@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{Observed, Tap, Usage};
+use crate::telemetry::bounded::Bounded;
 
 const CHAT: &str = concat!(
     ": ping\r\n\r\ndata: {\"id\":\"chatcmpl-1\",\"model\":\"gpt-5\",\"choices\":[{\"delta\":",
@@ -229,7 +230,7 @@ impl Seen {
             value
                 .as_str()
                 .filter(|text| !text.is_empty())
-                .map(str::to_owned)
+                .map(Bounded::from)
         };
         match name {
             "id" if value.is_string() => self.observed.response_id = text(),

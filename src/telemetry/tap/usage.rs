@@ -12,7 +12,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::telemetry::bounded::Bounded;
 
 /// Tokens of one answer, as the upstream counted them. Absent is None.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,7 +112,33 @@ impl<'de> Deserialize<'de> for Member {
     }
 }
 
-/// The names are the same at both levels, so one reader serves for both.
+/// The name of a member. The names are the same at both levels, so one reader
+/// serves for both.
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum Name {
+    #[serde(rename = "prompt_tokens", alias = "input_tokens")]
+    Prompt,
+    #[serde(rename = "completion_tokens", alias = "output_tokens")]
+    Completion,
+    #[serde(rename = "total_tokens")]
+    Total,
+    #[serde(rename = "cached_tokens")]
+    Cached,
+    #[serde(rename = "reasoning_tokens")]
+    Reasoning,
+    #[serde(rename = "cache_read_input_tokens")]
+    CacheRead,
+    #[serde(rename = "cache_creation_input_tokens")]
+    CacheCreation,
+    #[serde(rename = "prompt_tokens_details", alias = "input_tokens_details")]
+    PromptDetails,
+    #[serde(rename = "completion_tokens_details", alias = "output_tokens_details")]
+    CompletionDetails,
+    #[serde(other)]
+    Other,
+}
+
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
@@ -151,30 +180,30 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
         let mut counts = Counts::default();
         let usage = &mut counts.usage;
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let place = match &*name {
-                "prompt_tokens" | "input_tokens" => &mut usage.prompt_tokens,
-                "completion_tokens" | "output_tokens" => &mut usage.completion_tokens,
-                "total_tokens" => &mut usage.total_tokens,
-                "cached_tokens" => &mut usage.cached_tokens,
-                "reasoning_tokens" => &mut usage.reasoning_tokens,
-                "cache_read_input_tokens" => &mut counts.cache_read,
-                "cache_creation_input_tokens" => &mut counts.cache_creation,
-                "prompt_tokens_details" | "input_tokens_details" => {
+        while let Some(name) = map.next_key()? {
+            let place = match name {
+                Name::Prompt => &mut usage.prompt_tokens,
+                Name::Completion => &mut usage.completion_tokens,
+                Name::Total => &mut usage.total_tokens,
+                Name::Cached => &mut usage.cached_tokens,
+                Name::Reasoning => &mut usage.reasoning_tokens,
+                Name::CacheRead => &mut counts.cache_read,
+                Name::CacheCreation => &mut counts.cache_creation,
+                Name::PromptDetails => {
                     if let Member::Object(details) = map.next_value()? {
                         let cached = details.usage.cached_tokens;
                         usage.cached_tokens = cached.or(usage.cached_tokens);
                     }
                     continue;
                 }
-                "completion_tokens_details" | "output_tokens_details" => {
+                Name::CompletionDetails => {
                     if let Member::Object(details) = map.next_value()? {
                         let reasoning = details.usage.reasoning_tokens;
                         usage.reasoning_tokens = reasoning.or(usage.reasoning_tokens);
                     }
                     continue;
                 }
-                _ => {
+                Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
@@ -188,9 +217,12 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// The text of a raw JSON string; None if it is none, or empty.
-pub(super) fn text(raw: &[u8]) -> Option<String> {
-    let text: String = serde_json::from_slice(raw).ok()?;
-    (!text.is_empty()).then_some(text)
+pub(super) fn text(raw: &[u8]) -> Option<Bounded> {
+    /// Alone, a `Cow` would be a copy.
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let Text(text) = serde_json::from_slice(raw).ok()?;
+    (!text.is_empty()).then(|| Bounded::from(&*text))
 }
 
 #[cfg(test)]
