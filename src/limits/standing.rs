@@ -2,6 +2,7 @@
 //! it and the SDKs read:
 //! <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,31 +39,35 @@ impl Standing {
             return;
         }
         fields.reserve(REQUESTS.len() + TOKENS.len());
-        for (names, window) in [(&REQUESTS, self.requests), (&TOKENS, self.tokens)] {
-            match window {
-                Some(window) => window.write(names, fields),
-                None => names.iter().for_each(|name| drop(fields.remove(name))),
+        // One piece of memory for all values.
+        let mut text = String::with_capacity(128);
+        let [requests, tokens] =
+            [self.requests, self.tokens].map(|window| Some(window?.spell(&mut text)));
+        let text = Bytes::from(text);
+        for (names, ranges) in [(&REQUESTS, requests), (&TOKENS, tokens)] {
+            let Some(ranges) = ranges else {
+                names.iter().for_each(|name| drop(fields.remove(name)));
+                continue;
+            };
+            for (name, range) in names.iter().zip(ranges) {
+                let value = HeaderValue::from_maybe_shared(text.slice(range));
+                fields.insert(name, value.expect("digits and units are visible ASCII"));
             }
         }
     }
 }
 
 impl Window {
-    fn write(&self, names: &[HeaderName; 3], fields: &mut HeaderMap) {
-        // One piece of memory for the three.
-        let mut text = String::with_capacity(64);
+    /// Adds limit, remaining and reset to `text`. Gives where each is.
+    fn spell(&self, text: &mut String) -> [Range<usize>; 3] {
         let mut number = itoa::Buffer::new();
+        let begin = text.len();
         text.push_str(number.format(self.limit));
         let limit = text.len();
         text.push_str(number.format(self.remaining));
         let remaining = text.len();
-        spell(self.reset, &mut text);
-        let text = Bytes::from(text);
-        let ranges = [0..limit, limit..remaining, remaining..text.len()];
-        for (name, range) in names.iter().zip(ranges) {
-            let value = HeaderValue::from_maybe_shared(text.slice(range));
-            fields.insert(name, value.expect("digits and units are visible ASCII"));
-        }
+        spell(self.reset, text);
+        [begin..limit, limit..remaining, remaining..text.len()]
     }
 }
 

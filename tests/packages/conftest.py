@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from boxes import BUILT, ROOT, SUITES, Service, booted
+from boxes import BUILT, ROOT, SUITES, Service, a_process_for_each_debian, booted
 from machine import Machine
 
 PACKAGES = BUILT.parent / "packages"
 
 VERSIONS = ["0.1.0+1", "0.1.0+2"]
+
+pytest_collection_modifyitems = a_process_for_each_debian
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,16 @@ UNIX = "/run/upstreamd/upstreamd.sock"
 PATIENCE = 60
 
 
+def a_process_for_each_debian(items):
+    """With --numprocesses: it boots a box for itself."""
+    # tests/system/run takes from here too, with a Python that has no pytest.
+    import pytest
+
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        item.add_marker(pytest.mark.xdist_group(parameters.get("box", parameters.get("suite", "none"))))
+
+
 def create(suite):
     subprocess.run([BOX, "create", suite], check=True)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from boxes import BUILT, ROOT, SUITES, Service, booted
+from boxes import BUILT, ROOT, SUITES, Service, a_process_for_each_debian, booted
 
 # Where a package will put them.
 INSTALL = """
@@ -32,12 +32,7 @@ useradd --no-create-home --groups upstreamd member
 useradd --no-create-home --groups upstreamd,ci builder
 """
 
-
-def pytest_collection_modifyitems(items):
-    """With --numprocesses, a process for each Debian."""
-    for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        item.add_marker(pytest.mark.xdist_group(parameters.get("box", parameters.get("suite", "none"))))
+pytest_collection_modifyitems = a_process_for_each_debian
 
 
 @contextmanager
