@@ -290,7 +290,8 @@ impl Errand<'_> {
             let fields = &mut request.head.headers;
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            return pool.upgrade(request, &mut self.noted.effort).await;
+            // Boxed, as all that is rare: a future is as large as its largest way.
+            return Box::pin(pool.upgrade(request, &mut self.noted.effort)).await;
         }
         let (outbound, head, body) = (self.outbound, &self.head, &self.body);
         let again = || {

@@ -112,8 +112,7 @@ pub async fn forward(
                 room,
             }
         }
-        // Boxed, as all that is rare: the future of a plain request shall not grow.
-        _ => Box::pin(attempts::run(&outbound, head, prepared.body, route)).await?,
+        _ => attempts::run(&outbound, head, prepared.body, route).await?,
     };
     Ok(outbound.pass(sent))
 }
