@@ -61,8 +61,12 @@ struct Kept {
 }
 
 /// What came of a try.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are answered, and a box would be for each of them"
+)]
 enum Outcome {
-    Answered(Box<Sent>),
+    Answered(Sent),
     Failed(Trouble),
     /// As many requests run there as may.
     Full,
@@ -102,7 +106,7 @@ pub(super) async fn run(
     let mut places = Places::new(engine, route);
     while let Some(mut place) = errand.next(&mut places).await {
         match errand.attempt(&places, &mut place).await? {
-            Outcome::Answered(sent) => return Ok(*sent),
+            Outcome::Answered(sent) => return Ok(sent),
             Outcome::Failed(trouble) => places.failed(&place, trouble),
             Outcome::Full => places.full(&place),
             Outcome::NoKey => {}
@@ -242,7 +246,7 @@ impl Errand<'_> {
         let trouble = Trouble::of_answer(&answer.head, self.retry);
         let mut sent = Sent {
             answer,
-            tunnel: tunnel.map(Box::new),
+            tunnel,
             upstream: place.candidate.upstream,
             asks_for_usage,
             lease: Some(lease),
@@ -251,7 +255,7 @@ impl Errand<'_> {
         Ok(match trouble {
             None => {
                 sent.room = self.room.take().map(|(_, room)| room);
-                Outcome::Answered(Box::new(sent))
+                Outcome::Answered(sent)
             }
             Some(trouble) => {
                 self.keep(sent, place);
@@ -283,7 +287,7 @@ impl Errand<'_> {
         &mut self,
         place: &Place<'_>,
         mut request: Request,
-    ) -> Result<(Answer, Option<(Stream, Bytes)>), Failure> {
+    ) -> Result<(Answer, Option<Box<(Stream, Bytes)>>), Failure> {
         let pool = place.way.pool;
         self.outbound.wire.note(|record| record.waits());
         if wants_websocket(&self.head) {
@@ -291,7 +295,8 @@ impl Errand<'_> {
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             // Boxed, as all that is rare: a future is as large as its largest way.
-            return Box::pin(pool.upgrade(request, &mut self.noted.effort)).await;
+            let (answer, tunnel) = Box::pin(pool.upgrade(request, &mut self.noted.effort)).await?;
+            return Ok((answer, tunnel.map(Box::new)));
         }
         let (outbound, head, body) = (self.outbound, &self.head, &self.body);
         let again = || {
