@@ -19,7 +19,8 @@ pub(super) struct Guest {
     last: RefCell<Option<Known>>,
 }
 
-/// The client that was found last.
+/// The client that was found last. Its key is in the clear, for as long as the
+/// connection lasts and the key is good: whoever holds the connection has sent it.
 struct Known {
     key: Box<[u8]>,
     client: Arc<Client>,
@@ -36,12 +37,16 @@ impl Guest {
 
     /// The client with this key, if the last one had it and is still a client.
     fn still<'a>(&self, key: &[u8], listener: &'a Listener) -> Option<&'a Arc<Client>> {
-        let last = self.last.borrow();
+        let mut last = self.last.borrow_mut();
         let known = last.as_ref()?;
         verify_slices_are_equal(&known.key, key).ok()?;
         // A reload makes each client anew.
         let mut clients = listener.clients.iter();
-        clients.find(|client| Arc::ptr_eq(client, &known.client))
+        let found = clients.find(|client| Arc::ptr_eq(client, &known.client));
+        if found.is_none() {
+            *last = None;
+        }
+        found
     }
 }
 

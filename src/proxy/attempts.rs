@@ -215,6 +215,10 @@ impl Errand<'_> {
             return Ok(Outcome::Full);
         }
         if !places.choose_key(place) {
+            if self.tries == 0 {
+                // That another place was full is not what is wrong now.
+                self.fault = None;
+            }
             return Ok(Outcome::NoKey);
         }
         let (way, log) = (place.way, self.outbound.wire.log());

@@ -88,7 +88,11 @@ impl Asker<'_> {
                 if !is_ours {
                     return Ok(None);
                 }
-                candidates.iter().map(|one| one.upstream).collect()
+                let mut upstreams: Vec<usize> = candidates.iter().map(|one| one.upstream).collect();
+                // One may be there under several names.
+                upstreams.sort_unstable();
+                upstreams.dedup();
+                upstreams
             }
             Asked::All => {
                 let is_held = self.client.is_some_and(|client| client.models.is_some());

@@ -1,6 +1,6 @@
 //! Where a request may be sent next: an upstream that is not ejected, and the
 //! least loaded of its keys that are free. The key is chosen last, after the
-//! wait for a place there: what is known of keys changes meanwhile.
+//! wait for a place there: what is known of upstreams and keys changes meanwhile.
 
 use std::time::Duration;
 
@@ -125,13 +125,17 @@ impl<'a> Places<'a> {
     }
 
     /// Chooses the key to go there with, when nothing is left to wait for. False:
-    /// none can be used any more.
+    /// none can be used any more, or the upstream was ejected meanwhile.
     pub(super) fn choose_key(&self, place: &mut Place<'_>) -> bool {
-        let seen = &self.seen[place.number];
-        let keys = &seen.way.standing.keys;
+        let (seen, now) = (&self.seen[place.number], Moment::now());
+        let standing = seen.way.standing;
+        let keys = &standing.keys;
+        if self.several && place.probe.is_none() && standing.health.ejected_for(now).is_some() {
+            return false;
+        }
         place.key = match place.pick {
             Pick::Any => seen.way.any_key(),
-            pick => keys.least_loaded(self.suits(seen, pick, Moment::now())),
+            pick => keys.least_loaded(self.suits(seen, pick, now)),
         };
         place.key.is_some() || keys.is_empty()
     }
@@ -164,8 +168,11 @@ impl<'a> Places<'a> {
 
     /// The place that had no room before all others were tried, to wait there.
     pub(super) fn full_before(&mut self) -> Option<Place<'a>> {
-        let number = self.full.take()?;
-        self.again(number)
+        // The last again, so that it goes on there with one key after another.
+        let mut seen = self.seen.remove(self.full.take()?);
+        seen.is_spent = false;
+        self.seen.push(seen);
+        self.fresh()
     }
 
     /// Why none of them can be used, for a person.

@@ -3,7 +3,7 @@
 //! It knows just enough of JSON (RFC 8259) to tell the members of the top-level
 //! object from everything that looks like them deeper down, in a message's text
 //! or a tool's arguments. Depth is a number, not a stack, and strings are
-//! skipped by memchr, so a text of any depth and length costs no memory and
+//! skipped words at a time, so a text of any depth and length costs no memory and
 //! nothing near the time it takes to send. Only the raw values of
 //! `id`, `model` and `usage` are kept; [`super::usage`] reads them afterwards.
 //!

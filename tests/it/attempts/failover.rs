@@ -350,9 +350,12 @@ fn a_reload_keeps_an_upstream_left_out() {
 fn a_full_upstream_is_passed_over_at_once_and_waited_for_if_nothing_else_helps() {
     let gate = Gate::new();
     let held = gate.clone();
-    let a = scripted(move |_, _, conn| {
+    let a = scripted(move |number, _, conn| {
         held.pass();
-        conn.answer_json(200, OK)
+        match number {
+            2 => conn.answer(429, "", "{}"),
+            _ => conn.answer_json(200, OK),
+        }
     });
     let b = scripted(|number, _, conn| match number {
         1 => conn.answer_json(200, OK),
@@ -380,6 +383,7 @@ fn a_full_upstream_is_passed_over_at_once_and_waited_for_if_nothing_else_helps()
     b.wait_requests(2);
     gate.open();
     assert_eq!(first.answer().status(), 200);
+    // With one key, which is limited, and then with the other.
     assert_eq!(second.answer().status(), 200);
-    assert_eq!(a.requests().len(), 2);
+    assert_eq!(a.requests().len(), 3);
 }
