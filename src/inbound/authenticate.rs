@@ -8,6 +8,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use http::{HeaderMap, header};
 
+use crate::config::Secret;
 use crate::config::checked::{Client, Listener, Peer};
 use crate::proxy::{Fault, FaultKind, WEBSOCKET_KEY_PREFIX};
 
@@ -22,7 +23,7 @@ pub(super) struct Guest {
 /// The client that was found last. Its key is in the clear, for as long as the
 /// connection lasts and the key is good: whoever holds the connection has sent it.
 struct Known {
-    key: Box<[u8]>,
+    key: Secret,
     client: Arc<Client>,
 }
 
@@ -39,7 +40,7 @@ impl Guest {
     fn still<'a>(&self, key: &[u8], listener: &'a Listener) -> Option<&'a Arc<Client>> {
         let mut last = self.last.borrow_mut();
         let known = last.as_ref()?;
-        verify_slices_are_equal(&known.key, key).ok()?;
+        verify_slices_are_equal(known.key.content(), key).ok()?;
         // A reload makes each client anew.
         let mut clients = listener.clients.iter();
         let found = clients.find(|client| Arc::ptr_eq(client, &known.client));
@@ -102,10 +103,10 @@ fn client_with<'a>(key: &[u8], guest: &Guest, listener: &'a Listener) -> Option<
         }
     }
     let client = found?;
-    *guest.last.borrow_mut() = Some(Known {
-        key: key.into(),
-        client: Arc::clone(client),
-    });
+    if let Ok(key) = Secret::new(key) {
+        let client = Arc::clone(client);
+        *guest.last.borrow_mut() = Some(Known { key, client });
+    }
     Some(client)
 }
 

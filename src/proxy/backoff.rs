@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::route::random;
+use super::random;
 use super::wire::Wire;
 
 /// Any time up to `longest` (full jitter): whoever failed together comes back apart.
 pub(super) fn jittered(longest: Duration) -> Duration {
     let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(random() % nanos.saturating_add(1).max(1))
+    Duration::from_nanos(random::number() % nanos.saturating_add(1).max(1))
 }
 
 /// Waits; false if a drain began meanwhile, which has no time for that.

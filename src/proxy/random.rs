@@ -1,5 +1,6 @@
-//! Randomness for ids: each request needs a few bytes, and the TLS library's
-//! generator takes nearly as long for a few as for many. It needs no system call.
+//! Randomness for ids, choices and waits: each request needs a few bytes, and the TLS
+//! library's generator takes nearly as long for a few as for many. It needs no system
+//! call.
 
 use std::cell::RefCell;
 
@@ -28,6 +29,11 @@ pub(super) fn bytes<const N: usize>() -> [u8; N] {
         made.used += N;
         *taken.expect("there are that many")
     })
+}
+
+/// Any number.
+pub(super) fn number() -> u64 {
+    u64::from_ne_bytes(bytes())
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 //! what is edited in the body. All of it is prepared when a configuration is
 //! loaded; for a request there is one look-up.
 
-use std::hash::{BuildHasher, RandomState};
-
 use super::edit::Edit;
 use super::fault::{Fault, FaultKind};
+use super::random;
 use crate::config::checked::{self, Config, Models};
 
 /// Every route of a configuration.
@@ -219,7 +218,7 @@ impl<'a> Route<'a> {
             return self.left().next();
         }
         let sum: u64 = self.left().map(|(_, one)| u64::from(one.weight)).sum();
-        let mut point = random().checked_rem(sum)?;
+        let mut point = random::number().checked_rem(sum)?;
         self.left().find(|(_, one)| {
             let weight = u64::from(one.weight);
             let is_here = point < weight;
@@ -237,12 +236,6 @@ impl<'a> Iterator for Route<'a> {
         self.tried |= 1 << place;
         Some(candidate)
     }
-}
-
-/// Good enough to spread requests: the standard library's hash keys are random
-/// for each thread and others each time, and asking for them takes no system call.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 #[cfg(test)]
