@@ -155,7 +155,11 @@ fn a_thousand_streams_of_which_half_do_not_read_take_bounded_memory() {
         pass.pass();
         conn.write_last_chunk("")
     });
-    let daemon = Daemon::before(&upstream);
+    let daemon = Daemon::builder()
+        .upstream(&upstream)
+        // A thousand handshakes at once, with an upstream that is a test.
+        .upstream_settings("connect_timeout = \"1m\"")
+        .start();
     let before = daemon.process().rss();
     let address = daemon.address();
     runtime::Builder::new_current_thread()
