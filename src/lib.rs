@@ -16,16 +16,19 @@
 //! - [`admin`]: what upstreamd says of itself;
 //! - [`ask`]: the subcommands that ask a running daemon;
 //! - [`screen`]: what people see of it, `upstreamd status` and `upstreamd top`;
-//! - [`litellm`]: LiteLLM in front, and the environment of its launcher.
+//! - [`litellm`]: LiteLLM in front, and the environment of its launcher;
+//! - [`handle`]: how a worker holds what all workers share.
 //!
 //! Imports point one way: `daemon` -> `inbound` -> `admin` -> `proxy` ->
-//! `limits` -> `upstream` -> `telemetry` -> `config`; `systemd` knows none of them.
+//! `limits` -> `upstream` -> `telemetry` -> `config`; `systemd` and `handle` know none of
+//! them.
 
 pub mod admin;
 pub mod ask;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod handle;
 pub mod inbound;
 pub mod keys;
 pub mod limits;

@@ -19,8 +19,7 @@ pub(super) async fn admit(
     wire: &Wire,
     standing: &mut Option<Standing>,
 ) -> Result<(), Fault> {
-    let limits = &engine.snapshot.limits;
-    let admitting = engine.limiter.admit(limits, client, held);
+    let admitting = engine.limiter.admit(client, held);
     match wire.waits_for(admitting).await {
         Ok((admission, told)) => {
             *standing = Some(told);

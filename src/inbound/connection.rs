@@ -137,12 +137,11 @@ impl Service<Request<Incoming>> for Respond {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(respond(
-            request,
-            Rc::clone(&self.wire),
-            Rc::clone(&self.worker),
-            Rc::clone(&self.guest),
-        ))
+        let room = Box::new_uninit();
+        let (wire, guest) = (Rc::clone(&self.wire), Rc::clone(&self.guest));
+        let answering = respond(request, wire, &self.worker, guest);
+        let answering = Box::write(room, answering);
+        Box::into_pin(answering)
     }
 }
 

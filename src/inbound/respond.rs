@@ -22,57 +22,60 @@ use crate::telemetry::bounded::Bounded;
 use crate::telemetry::event::RequestEvent;
 
 /// Answers one request; it cannot fail, since a fault is an answer too.
-pub(super) async fn respond(
+pub(super) fn respond(
     request: Request<Incoming>,
     wire: Rc<Wire>,
-    worker: Rc<Worker>,
+    worker: &Worker,
     guest: Rc<Guest>,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let (mut head, incoming) = request.into_parts();
     // The request keeps the snapshot it starts with.
     let engine = worker.engine();
     let request_id = proxy::request_id(&head.headers);
-    begin(&mut head, &request_id, &wire, &worker);
+    begin(&mut head, &request_id, &wire, worker);
     if incoming.is_end_stream() {
         wire.body_was_read();
     }
-    let mut answer = if is_health(&head) {
-        wire.note(|record| record.event.is_probe = true);
-        let answer = admin::health(wire.is_draining());
-        note_own(&answer, &wire);
-        answer
-    } else {
-        let mut standing = None;
-        let answered = {
-            let answering = pin!(admit_and_forward(
-                head,
-                incoming,
-                &wire,
-                &engine,
-                &request_id,
-                &guest,
-                &mut standing,
-            ));
-            unless_aborted(&wire, answering).await
+    // No `async fn`, which would have room for its arguments twice.
+    async move {
+        let mut answer = if is_health(&head) {
+            wire.note(|record| record.event.is_probe = true);
+            let answer = admin::health(wire.is_draining());
+            note_own(&answer, &wire);
+            answer
+        } else {
+            let mut standing = None;
+            let answered = {
+                let answering = pin!(admit_and_forward(
+                    head,
+                    incoming,
+                    &wire,
+                    &engine,
+                    &request_id,
+                    &guest,
+                    &mut standing,
+                ));
+                unless_aborted(&wire, answering).await
+            };
+            let is_passed_on = answered.is_ok();
+            let mut answer = match answered {
+                Ok(answer) => answer,
+                Err(fault) => refuse(&fault, &wire, &request_id),
+            };
+            // An upstream's own 429 is about its limits, and says so itself.
+            let is_upstreams = is_passed_on && answer.status() == StatusCode::TOO_MANY_REQUESTS;
+            if let Some(standing) = standing.filter(|_| !is_upstreams) {
+                standing.write(answer.headers_mut());
+            }
+            answer
         };
-        let is_passed_on = answered.is_ok();
-        let mut answer = match answered {
-            Ok(answer) => answer,
-            Err(fault) => refuse(&fault, &wire, &request_id),
-        };
-        // An upstream's own 429 is about its limits, and says so itself.
-        let is_upstreams = is_passed_on && answer.status() == StatusCode::TOO_MANY_REQUESTS;
-        if let Some(standing) = standing.filter(|_| !is_upstreams) {
-            standing.write(answer.headers_mut());
+        if wire.is_last() && !answer.headers().contains_key(header::CONNECTION) {
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        answer
-    };
-    if wire.is_last() && !answer.headers().contains_key(header::CONNECTION) {
-        answer
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Ok(answer)
     }
-    Ok(answer)
 }
 
 async fn admit_and_forward(

@@ -25,6 +25,7 @@ pub use tally::{Exceeded, Limit};
 use self::store::{Link, Seat, Shared};
 use self::tally::Tally;
 use crate::config::checked::{Client, ClientLimits, Config, WhenAway};
+use crate::handle::Handle;
 use crate::upstream::TlsError;
 
 /// The counters of a configuration.
@@ -52,11 +53,6 @@ impl Limits {
             tallies: held.map(tally).collect(),
             store: store.map(Arc::new),
         })
-    }
-
-    fn tally(&self, client: &Client) -> &Arc<Tally> {
-        let tally = self.tallies.get(&client.name);
-        tally.expect("each client that is held to anything has a tally")
     }
 
     /// Goes on from where `before` is: both count on the same counters.
@@ -87,6 +83,8 @@ pub enum Refused {
 
 /// One worker's way to the counters.
 pub struct Limiter {
+    /// The counters of this host.
+    tallies: BTreeMap<String, Handle<Tally>>,
     link: Option<Rc<Link>>,
 }
 
@@ -99,7 +97,16 @@ impl Limiter {
             let kept = kept.filter(|link| link.leads_to(shared));
             kept.map_or_else(|| Link::new(Arc::clone(shared), log.clone()), Rc::clone)
         });
-        Limiter { link }
+        let own = |(name, tally): (&String, &Arc<Tally>)| (name.clone(), Handle::new(tally));
+        Limiter {
+            tallies: limits.tallies.iter().map(own).collect(),
+            link,
+        }
+    }
+
+    fn tally(&self, client: &Client) -> &Handle<Tally> {
+        let tally = self.tallies.get(&client.name);
+        tally.expect("each client that is held to anything has a tally")
     }
 
     /// What is to be done now and then, about once a second.
@@ -115,25 +122,23 @@ impl Limiter {
     /// It may not go on.
     pub async fn admit(
         &self,
-        limits: &Limits,
         client: &Client,
         held: &ClientLimits,
     ) -> Result<(Admission, Standing), Refused> {
         match &self.link {
-            None => self.admit_here(limits, client, held),
+            None => self.admit_here(client, held),
             // Boxed, so that those who need no store have no larger future for it.
-            Some(link) => Box::pin(self.admit_by(link, limits, client, held)).await,
+            Some(link) => Box::pin(self.admit_by(link, client, held)).await,
         }
     }
 
     async fn admit_by(
         &self,
         link: &Rc<Link>,
-        limits: &Limits,
         client: &Client,
         held: &ClientLimits,
     ) -> Result<(Admission, Standing), Refused> {
-        let tally = limits.tally(client);
+        let tally = self.tally(client);
         match link.admit(&tally.name, held).await {
             Some(Ok((seat, standing))) => {
                 tally.admitted(held);
@@ -141,17 +146,16 @@ impl Limiter {
             }
             Some(Err(exceeded)) => Err(Refused::Exceeded(exceeded)),
             None if link.when_away() == WhenAway::Closed => Err(Refused::StoreAway),
-            None => self.admit_here(limits, client, held),
+            None => self.admit_here(client, held),
         }
     }
 
     fn admit_here(
         &self,
-        limits: &Limits,
         client: &Client,
         held: &ClientLimits,
     ) -> Result<(Admission, Standing), Refused> {
-        let tally = limits.tally(client);
+        let tally = self.tally(client);
         let standing = tally.admit(held).map_err(Refused::Exceeded)?;
         // The other hosts hear of it when the store is back.
         let link = self.link.as_ref();
@@ -159,9 +163,14 @@ impl Limiter {
         Ok((self.admission(tally, held, seat), standing))
     }
 
-    fn admission(&self, tally: &Arc<Tally>, held: &ClientLimits, seat: Option<Seat>) -> Admission {
+    fn admission(
+        &self,
+        tally: &Handle<Tally>,
+        held: &ClientLimits,
+        seat: Option<Seat>,
+    ) -> Admission {
         Admission {
-            tally: Arc::clone(tally),
+            tally: tally.clone(),
             held: *held,
             seat,
             link: self.link.clone(),
@@ -171,7 +180,7 @@ impl Limiter {
 
 /// A request that was counted in. Counted out when it is dropped.
 pub struct Admission {
-    tally: Arc<Tally>,
+    tally: Handle<Tally>,
     held: ClientLimits,
     /// Its place among those that run, in the store.
     #[expect(dead_code, reason = "dropping it is its use")]

@@ -11,8 +11,9 @@ use super::rate::{Rate, Taken};
 use super::standing::Standing;
 use crate::config::checked::ClientLimits;
 
-/// One client's counters.
+/// One client's counters, in a cache line that nothing else shares.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Tally {
     /// The client's name.
     pub(super) name: Arc<str>,

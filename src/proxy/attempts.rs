@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use tokio::time::Instant;
 
+use super::attempt::{Attempt, Noted, Spare};
 use super::backoff::{jittered, unless_draining};
 use super::body::Ready;
 use super::fault::Fault;
@@ -18,18 +18,15 @@ use super::passing::Sent;
 use super::places::{Place, Places};
 use super::route::Route;
 use super::verdict::Trouble;
-use super::wire::Wire;
 use crate::config::checked::Retry;
 use crate::telemetry::bounded::Bounded;
-use crate::upstream::{self, Answer, Effort, Failure, Request, Stream};
+use crate::upstream::{self, Request};
 
-/// A request on its way from place to place.
+/// A request that goes on from place to place, since one did not do.
 struct Errand<'a> {
     outbound: &'a Outbound<'a>,
-    /// The client's.
-    head: Parts,
-    /// None: it streamed through, and is gone.
-    body: Option<Ready>,
+    /// None: its body streamed through, and is gone.
+    spare: Option<Spare>,
     retry: Option<&'a Retry>,
     noted: Noted<'a>,
     /// The upstream at which it has a place (`max_running`), and the place: kept
@@ -46,13 +43,6 @@ struct Errand<'a> {
     fault: Option<Fault>,
 }
 
-/// What a request took, which comes into its record whatever becomes of it: its
-/// client may leave at any time.
-pub(super) struct Noted<'a> {
-    pub(super) effort: Effort,
-    wire: &'a Wire,
-}
-
 /// An answer, and what is recorded of where it is from.
 struct Kept {
     sent: Sent,
@@ -60,10 +50,10 @@ struct Kept {
     key: Option<Bounded>,
 }
 
-/// What came of a try.
+/// What is to be done after a try.
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly all are answered, and a box would be for each of them"
+    reason = "it is made and taken apart in the same breath"
 )]
 enum Outcome {
     Answered(Sent),
@@ -76,7 +66,8 @@ enum Outcome {
     Hopeless,
 }
 
-/// Sends a request until there is an answer to give.
+/// Sends a request until there is an answer to give. Nearly all are done with the
+/// first try, which therefore comes before all that is needed for a second.
 ///
 /// # Errors
 /// There is none: what went wrong last, or that no upstream can be asked.
@@ -90,55 +81,66 @@ pub(super) async fn run(
     if let Some(budget) = &engine.budget {
         budget.request(Instant::now());
     }
-    let mut errand = Errand {
-        outbound,
-        head,
-        body: Some(body),
-        retry: engine.snapshot.config.retry.as_ref(),
-        noted: Noted::new(outbound.wire),
-        room: None,
-        tries: 0,
-        forbidden: Vec::new(),
-        again: 0,
-        kept: None,
-        fault: None,
-    };
     let mut places = Places::new(engine, route);
-    while let Some(mut place) = errand.next(&mut places).await {
-        match errand.attempt(&places, &mut place).await? {
-            Outcome::Answered(sent) => return Ok(sent),
-            Outcome::Failed(trouble) => places.failed(&place, trouble),
-            Outcome::Full => places.full(&place),
-            Outcome::NoKey => {}
-            Outcome::Hopeless => break,
+    let mut noted = Noted::new(outbound.wire);
+    let first = match wants_websocket(&head) {
+        false => places.first(outbound),
+        true => None,
+    };
+    let Some((attempt, room)) = first else {
+        let errand = Errand::new(outbound, Some(Spare { head, body }), noted);
+        return Box::pin(errand.run(places)).await;
+    };
+    let spare = Spare::of(&head, &body);
+    let again = || attempt.again(spare.as_ref()?);
+    let (request, begun) = attempt.begin(head, body)?;
+    let pool = attempt.way.pool;
+    let outcome = pool.send(request, &again, &mut noted.effort).await;
+    noted.note();
+    let (outcome, trouble) = attempt.end(outcome, begun);
+    let trouble = trouble.filter(|_| spare.is_some() && places.may_go_on());
+    let Some(trouble) = trouble else {
+        return outcome.map(|sent| Sent { room, ..sent });
+    };
+    let mut errand = Errand::new(outbound, spare, noted);
+    errand.room = room.map(|room| (attempt.candidate.upstream, room));
+    errand.take_down(&attempt, outcome, Some(trouble));
+    places.first_failed(&attempt, trouble);
+    Box::pin(errand.run(places)).await
+}
+
+impl<'a> Errand<'a> {
+    fn new(outbound: &'a Outbound<'a>, spare: Option<Spare>, noted: Noted<'a>) -> Self {
+        Errand {
+            outbound,
+            spare,
+            retry: outbound.engine.snapshot.config.retry.as_ref(),
+            noted,
+            room: None,
+            tries: 0,
+            forbidden: Vec::new(),
+            again: 0,
+            kept: None,
+            fault: None,
         }
     }
-    errand.end(&places)
-}
 
-impl<'a> Noted<'a> {
-    pub(super) fn new(wire: &'a Wire) -> Self {
-        Noted {
-            effort: Effort::default(),
-            wire,
+    async fn run(mut self, mut places: Places<'_>) -> Result<Sent, Fault> {
+        while let Some(mut place) = self.next(&mut places).await {
+            match self.attempt(&places, &mut place).await {
+                Outcome::Answered(sent) => return Ok(sent),
+                Outcome::Failed(trouble) => places.failed(&place, trouble),
+                Outcome::Full => places.full(&place),
+                Outcome::NoKey => {}
+                Outcome::Hopeless => break,
+            }
         }
+        self.end(&places)
     }
 
-    fn note(&self) {
-        self.wire.note(|record| record.effort(&self.effort));
-    }
-}
-
-impl Drop for Noted<'_> {
-    fn drop(&mut self) {
-        self.note();
-    }
-}
-
-impl Errand<'_> {
     /// Where it is sent next, once it may be. None: nowhere.
     async fn next<'p>(&mut self, places: &mut Places<'p>) -> Option<Place<'p>> {
-        self.body.as_ref()?;
+        self.spare.as_ref()?;
         if let Some(place) = places.fresh().or_else(|| places.full_before()) {
             return Some(place);
         }
@@ -206,128 +208,117 @@ impl Errand<'_> {
         }
     }
 
-    async fn attempt(
-        &mut self,
-        places: &Places<'_>,
-        place: &mut Place<'_>,
-    ) -> Result<Outcome, Fault> {
+    async fn attempt(&mut self, places: &Places<'_>, place: &mut Place<'_>) -> Outcome {
         if !self.enter(place).await {
-            return Ok(Outcome::Full);
+            return Outcome::Full;
         }
         if !places.choose_key(place) {
             if self.tries == 0 {
                 // That another place was full is not what is wrong now.
                 self.fault = None;
             }
-            return Ok(Outcome::NoKey);
+            return Outcome::NoKey;
         }
-        let (way, log) = (place.way, self.outbound.wire.log());
-        let Some(body) = self.take_body() else {
-            return Ok(Outcome::Hopeless);
+        let Some(Spare { head, body }) = self.take_spare() else {
+            return Outcome::Hopeless;
         };
-        let (head, candidate) = (self.head.clone(), place.candidate);
-        let (request, asks_for_usage) = self
-            .outbound
-            .request(head, body, candidate, way, place.key)?;
-        let lease = way.begin(place.key);
-        self.tries += 1;
-        self.noted.effort.connect = None;
-        let sent = self.send(place, request).await;
+        let attempt = Attempt {
+            outbound: self.outbound,
+            candidate: place.candidate,
+            way: place.way,
+            key: place.key,
+            is_probe: place.probe.is_some(),
+        };
+        let wants_websocket = wants_websocket(&head);
+        let (mut request, begun) = match attempt.begin(head, body) {
+            Ok(begun) => begun,
+            Err(fault) => return self.take_down(&attempt, Err(fault), None),
+        };
+        let (pool, effort, spare) = (place.way.pool, &mut self.noted.effort, &self.spare);
+        effort.connect = None;
+        let (sent, tunnel) = match wants_websocket {
+            true => {
+                ask_for_websocket(&mut request);
+                match pool.upgrade(request, effort).await {
+                    Ok((answer, tunnel)) => (Ok(answer), tunnel),
+                    Err(failure) => (Err(failure), None),
+                }
+            }
+            false => {
+                let again = || attempt.again(spare.as_ref()?);
+                (pool.send(request, &again, effort).await, None)
+            }
+        };
         self.noted.note();
-        let is_probe = place.probe.is_some();
-        let (answer, tunnel) = match sent {
-            Ok(sent) => sent,
-            Err(failure) => {
-                let fault = Fault::upstream(failure, &way.upstream.name);
-                way.failed(&fault, is_probe, log);
-                let trouble = Trouble::of_failure(&fault, self.retry);
+        let (mut outcome, trouble) = attempt.end(sent, begun);
+        if let Ok(sent) = &mut outcome {
+            sent.tunnel = tunnel.map(Box::new);
+        }
+        self.take_down(&attempt, outcome, trouble)
+    }
+
+    /// What is sent now; a copy stays, if there can be one.
+    fn take_spare(&mut self) -> Option<Spare> {
+        let spare = self.spare.take()?;
+        self.spare = spare.copy();
+        Some(spare)
+    }
+
+    /// Keeps what came of a try, and says what is to be done.
+    fn take_down(
+        &mut self,
+        attempt: &Attempt<'_>,
+        outcome: Result<Sent, Fault>,
+        trouble: Option<Trouble>,
+    ) -> Outcome {
+        self.tries += 1;
+        match (outcome, trouble) {
+            (Ok(sent), trouble) => {
+                self.look_at_keys(attempt, sent.answer.head.status);
+                match trouble {
+                    None => Outcome::Answered(Sent {
+                        room: self.room.take().map(|(_, room)| room),
+                        ..sent
+                    }),
+                    Some(trouble) => {
+                        self.keep(sent, attempt);
+                        Outcome::Failed(trouble)
+                    }
+                }
+            }
+            (Err(fault), trouble) => {
                 self.fault = Some(fault);
-                return Ok(trouble.map_or(Outcome::Hopeless, Outcome::Failed));
+                trouble.map_or(Outcome::Hopeless, Outcome::Failed)
             }
-        };
-        way.answered(place.key, &answer.head, is_probe, log);
-        self.look_at_keys(place, answer.head.status);
-        let trouble = Trouble::of_answer(&answer.head, self.retry);
-        let mut sent = Sent {
-            answer,
-            tunnel,
-            upstream: place.candidate.upstream,
-            asks_for_usage,
-            lease: Some(lease),
-            room: None,
-        };
-        Ok(match trouble {
-            None => {
-                sent.room = self.room.take().map(|(_, room)| room);
-                Outcome::Answered(sent)
-            }
-            Some(trouble) => {
-                self.keep(sent, place);
-                Outcome::Failed(trouble)
-            }
-        })
+        }
     }
 
     /// A 403 can be about the request: the model, what it says. It is about the
     /// key only if another one of the same upstream may.
-    fn look_at_keys(&mut self, place: &Place<'_>, status: StatusCode) {
-        let Some(key) = place.key else {
+    fn look_at_keys(&mut self, attempt: &Attempt<'_>, status: StatusCode) {
+        let Some(key) = attempt.key else {
             return;
         };
-        let upstream = place.candidate.upstream;
+        let upstream = attempt.candidate.upstream;
         if status == StatusCode::FORBIDDEN {
             self.forbidden.push((upstream, key));
         } else if status.as_u16() < 400 {
             let forbidden = self.forbidden.iter();
             for (_, key) in forbidden.filter(|(of, _)| *of == upstream) {
-                place
-                    .way
-                    .set_aside(*key, StatusCode::FORBIDDEN, self.outbound.wire.log());
+                let log = self.outbound.wire.log();
+                attempt.way.set_aside(*key, StatusCode::FORBIDDEN, log);
             }
         }
     }
 
-    async fn send(
-        &mut self,
-        place: &Place<'_>,
-        mut request: Request,
-    ) -> Result<(Answer, Option<Box<(Stream, Bytes)>>), Failure> {
-        let pool = place.way.pool;
-        self.outbound.wire.note(|record| record.waits());
-        if wants_websocket(&self.head) {
-            let fields = &mut request.head.headers;
-            fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            // Boxed, as all that is rare: a future is as large as its largest way.
-            let (answer, tunnel) = Box::pin(pool.upgrade(request, &mut self.noted.effort)).await?;
-            return Ok((answer, tunnel.map(Box::new)));
-        }
-        let (outbound, head, body) = (self.outbound, &self.head, &self.body);
-        let again = || {
-            let body = body.as_ref()?.copy()?;
-            let again = outbound.request(head.clone(), body, place.candidate, place.way, place.key);
-            Some(again.ok()?.0)
-        };
-        let effort = &mut self.noted.effort;
-        let answer = pool.send(request, Some(&again), effort).await?;
-        Ok((answer, None))
-    }
-
-    /// The body, and if it can be sent again, one to keep.
-    fn take_body(&mut self) -> Option<Ready> {
-        let body = self.body.take()?;
-        self.body = body.copy();
-        Some(body)
-    }
-
-    fn keep(&mut self, mut sent: Sent, place: &Place<'_>) {
+    fn keep(&mut self, mut sent: Sent, attempt: &Attempt<'_>) {
         // It may be kept for long, and nothing runs with the key meanwhile.
         sent.lease = None;
         sent.answer.body.gather();
-        let key = place.way.key(place.key);
+        let key = attempt.way.key(attempt.key);
         self.kept = Some(Kept {
             sent,
-            upstream: Bounded::from(&*place.way.upstream.name),
+            upstream: Bounded::from(&*attempt.way.upstream.name),
             key: key.map(|key| Bounded::from(&*key.name)),
         });
     }
@@ -341,12 +332,26 @@ impl Errand<'_> {
             });
             return Ok(kept.sent);
         }
-        Err(self.fault.take().unwrap_or_else(|| match places.lacking() {
-            Some((upstream, key)) => Fault::not_configured(upstream, key),
-            None => {
-                let back_in = places.soonest().map(|(_, wait)| wait);
-                Fault::unavailable(&places.why(), back_in.unwrap_or_default())
-            }
-        }))
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        if let Some((upstream, key)) = places.lacking() {
+            let name = Bounded::from(upstream);
+            self.outbound
+                .wire
+                .note(|record| record.event.upstream = Some(name));
+            return Err(Fault::not_configured(upstream, key));
+        }
+        let back_in = places.soonest().map(|(_, wait)| wait);
+        Err(Fault::unavailable(
+            &places.why(),
+            back_in.unwrap_or_default(),
+        ))
     }
+}
+
+fn ask_for_websocket(request: &mut Request) {
+    let fields = &mut request.head.headers;
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -157,12 +158,20 @@ async fn read_whole(
     }
     let mut whole = BytesMut::new();
     loop {
-        let next = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx));
-        let frame = match timeout(silence, next).await {
-            Err(_elapsed) => return Err(BodyFault::ClientSlow.into()),
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(error))) => return Err(BodyFault::from_hyper(&error).into()),
-            Ok(Some(Ok(frame))) => frame,
+        let mut next = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx));
+        // Most bodies are there at once, and need no timer.
+        let here = poll_fn(|cx| Poll::Ready(Pin::new(&mut next).poll(cx))).await;
+        let next = match here {
+            Poll::Ready(next) => next,
+            Poll::Pending => match timeout(silence, next).await {
+                Ok(next) => next,
+                Err(_elapsed) => return Err(BodyFault::ClientSlow.into()),
+            },
+        };
+        let frame = match next {
+            None => return Ok(whole.freeze()),
+            Some(Err(error)) => return Err(BodyFault::from_hyper(&error).into()),
+            Some(Ok(frame)) => frame,
         };
         // Trailers of a body that was read whole have nobody to go to.
         let Ok(data) = frame.into_data() else {

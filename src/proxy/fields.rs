@@ -69,7 +69,10 @@ pub(super) fn towards_upstream(
     request_id: &HeaderValue,
 ) {
     let trailers = accepts_trailers(fields);
-    keep_back(fields);
+    drop_named_by_connection(fields);
+    // Dropping costs a search, which what is written over anyway is spared.
+    let stays = |name: &str| name == "host" || (key.is_some() && name == "authorization");
+    drop_where(fields, |name| is_kept_back(name) && !stays(name));
     drop_websocket_key(fields);
     fields.insert(header::HOST, host.clone());
     if let Some(key) = key {
@@ -113,9 +116,11 @@ pub(super) fn forget_content(fields: &mut HeaderMap) {
 /// Drops what a client's fields, or trailers, must not tell the upstream.
 pub(super) fn keep_back(fields: &mut HeaderMap) {
     drop_named_by_connection(fields);
-    drop_where(fields, |name| {
-        is_hop_by_hop(name) || is_the_clients_own(name)
-    });
+    drop_where(fields, is_kept_back);
+}
+
+fn is_kept_back(name: &str) -> bool {
+    is_hop_by_hop(name) || is_the_clients_own(name)
 }
 
 /// Says how often a request was begun, if that is more than once.

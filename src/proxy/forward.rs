@@ -10,13 +10,12 @@ use hyper::body::Incoming;
 use super::Engine;
 use super::access;
 use super::answer::AnswerBody;
-use super::attempts::{self, Noted};
+use super::attempts;
 use super::body::{self, Ready};
 use super::fault::{Fault, FaultKind};
 use super::fields;
 use super::listing::{Asked, Asker};
-use super::outbound::{Outbound, wants_websocket};
-use super::passing::Sent;
+use super::outbound::Outbound;
 use super::target::Target;
 use super::wire::Wire;
 use crate::config::checked::Client;
@@ -83,37 +82,7 @@ pub async fn forward(
         is_head: head.method == Method::HEAD,
         streams: prepared.streams,
     };
-    let sent = match route.only() {
-        Some(candidate) if !wants_websocket(&head) => {
-            let way = engine.way(candidate.upstream);
-            // One at most here, so that no wait for room changes the choice.
-            let key = way.any_key();
-            let (request, asks_for_usage) =
-                outbound.request(head, prepared.body, candidate, way, key)?;
-            let room = way.room(client, true, wire).await?;
-            let lease = way.begin(key);
-            let mut noted = Noted::new(wire);
-            wire.note(|record| record.waits());
-            let outcome = way.pool.send(request, None, &mut noted.effort).await;
-            drop(noted);
-            let outcome = outcome.map_err(|failure| Fault::upstream(failure, &way.upstream.name));
-            if way.is_optional {
-                match &outcome {
-                    Ok(answer) => way.answered(key, &answer.head, false, wire.log()),
-                    Err(fault) => way.failed(fault, false, wire.log()),
-                }
-            }
-            Sent {
-                answer: outcome?,
-                tunnel: None,
-                upstream: candidate.upstream,
-                asks_for_usage,
-                lease: Some(lease),
-                room,
-            }
-        }
-        _ => attempts::run(&outbound, head, prepared.body, route).await?,
-    };
+    let sent = attempts::run(&outbound, head, prepared.body, route).await?;
     Ok(outbound.pass(sent))
 }
 

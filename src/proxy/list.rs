@@ -71,12 +71,13 @@ async fn fetch(
     let _lease = way.begin(place);
     let (headers, key) = (&mut head.headers, way.key(place));
     fields::towards_upstream(headers, way.upstream, key, way.host, request_id);
-    let request = Request {
-        head,
+    let request = || Request {
+        head: head.clone(),
         body: RequestBody::empty(),
         interim: None,
     };
-    let answer = way.pool.send(request, None, effort).await?;
+    let again = || Some(request());
+    let answer = way.pool.send(request(), &again, effort).await?;
     let (head, mut body) = (answer.head, answer.body);
     let broken = |detail: String| Failure {
         kind: FailureKind::Protocol,

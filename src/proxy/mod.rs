@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod attempt;
 mod attempts;
 mod backoff;
 mod body;

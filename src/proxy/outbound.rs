@@ -41,7 +41,7 @@ impl Outbound<'_> {
     /// it asks for a stream's usage in the client's place.
     ///
     /// # Errors
-    /// The upstream's key was not set yet, or the body can't be edited.
+    /// The target gets too long, or the body can't be edited.
     pub(super) fn request(
         &self,
         mut head: Parts,
@@ -56,9 +56,6 @@ impl Outbound<'_> {
             record.event.upstream = Some(Bounded::from(upstream.name.as_str()));
             record.event.key = key.map(|key| Bounded::from(key.name.as_str()));
         });
-        if let Some(key) = upstream.lacks_key() {
-            return Err(Fault::not_configured(&upstream.name, key));
-        }
         let at_upstream = self.target.at(&upstream.base_url.path)?;
         let (body, asks_for_usage) = usage::edited(body, self.streams, candidate, self.target)?;
         let says_empty = body.is_end_stream() && head.headers.contains_key(CONTENT_LENGTH);

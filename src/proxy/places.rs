@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use super::attempt::Attempt;
+use super::outbound::Outbound;
 use super::route::{Candidate, Route};
 use super::snapshot::{Engine, Way};
 use super::verdict::Trouble;
-use crate::upstream::{Key, Look, Moment, Probe};
+use crate::upstream::{self, Key, Look, Moment, Probe};
 
 /// The places of one request, as far as they were looked at.
 pub(super) struct Places<'a> {
@@ -72,6 +74,58 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// The first try, if nothing speaks against it and there is nothing to wait for,
+    /// with its place at the upstream. None: the place is among those that
+    /// [`Places::fresh`] looks at.
+    pub(super) fn first(
+        &mut self,
+        outbound: &'a Outbound<'a>,
+    ) -> Option<(Attempt<'a>, Option<upstream::Place>)> {
+        let candidate = self.route.next()?;
+        let way = self.engine.way(candidate.upstream);
+        let Some((key, room)) = self.at_once(way) else {
+            self.look_at(candidate, way);
+            return None;
+        };
+        let attempt = Attempt {
+            outbound,
+            candidate,
+            way,
+            key,
+            is_probe: false,
+        };
+        Some((attempt, room))
+    }
+
+    /// The key to go there with now, and the place there; either only if there are any.
+    fn at_once(&self, way: Way<'_>) -> Option<(Option<usize>, Option<upstream::Place>)> {
+        let standing = way.standing;
+        if way.upstream.lacks_key().is_some() || (self.several && standing.health.is_ejected()) {
+            return None;
+        }
+        let room = match way.places {
+            None => None,
+            Some(places) => Some(places.take_now()?),
+        };
+        // The key last: the next in turn is not asked for in vain.
+        let now = minds_keys(way, self.several).then(Moment::now);
+        let keys = &standing.keys;
+        let key = keys.least_loaded(|_, key| now.is_none_or(|now| key.is_free(now)));
+        (key.is_some() || keys.is_empty()).then_some((key, room))
+    }
+
+    /// What came of the request at the first place.
+    pub(super) fn first_failed(&mut self, attempt: &Attempt<'a>, trouble: Trouble) {
+        let number = self.seen.len();
+        self.look_at(attempt.candidate, attempt.way);
+        self.failed_at(number, attempt.key, trouble);
+    }
+
+    /// Whether there may be another try.
+    pub(super) fn may_go_on(&self) -> bool {
+        !self.route.is_plain()
+    }
+
     /// A place that was not tried and can be used now: with another key of the
     /// same upstream before another upstream.
     pub(super) fn fresh(&mut self) -> Option<Place<'a>> {
@@ -86,17 +140,20 @@ impl<'a> Places<'a> {
                 self.seen[number].is_spent = true;
             }
             let candidate = self.route.next()?;
-            let way = self.engine.way(candidate.upstream);
-            let lacks_key = way.upstream.lacks_key().is_some();
-            self.seen.push(Seen {
-                candidate,
-                way,
-                tried: Vec::new(),
-                is_spent: lacks_key,
-                is_hopeless: lacks_key,
-                not_before: None,
-            });
+            self.look_at(candidate, self.engine.way(candidate.upstream));
         }
+    }
+
+    fn look_at(&mut self, candidate: &'a Candidate, way: Way<'a>) {
+        let lacks_key = way.upstream.lacks_key().is_some();
+        self.seen.push(Seen {
+            candidate,
+            way,
+            tried: Vec::new(),
+            is_spent: lacks_key,
+            is_hopeless: lacks_key,
+            not_before: None,
+        });
     }
 
     /// A place where everything speaks against every key, which is still better
@@ -130,7 +187,7 @@ impl<'a> Places<'a> {
         let (seen, now) = (&self.seen[place.number], Moment::now());
         let standing = seen.way.standing;
         let keys = &standing.keys;
-        if self.several && place.probe.is_none() && standing.health.ejected_for(now).is_some() {
+        if self.several && place.probe.is_none() && standing.health.is_ejected() {
             return false;
         }
         place.key = match place.pick {
@@ -142,14 +199,18 @@ impl<'a> Places<'a> {
 
     /// What came of the request there.
     pub(super) fn failed(&mut self, place: &Place<'_>, trouble: Trouble) {
-        let seen = &mut self.seen[place.number];
-        seen.tried.extend(place.key);
+        self.failed_at(place.number, place.key, trouble);
+    }
+
+    fn failed_at(&mut self, number: usize, key: Option<usize>, trouble: Trouble) {
+        let seen = &mut self.seen[number];
+        seen.tried.extend(key);
         // Another key meets the same upstream.
-        seen.is_spent |= !trouble.is_the_keys || place.key.is_none();
+        seen.is_spent |= !trouble.is_the_keys || key.is_none();
         let keys = seen.way.upstream.keys.len();
         seen.is_hopeless |= !trouble.may_pass && seen.tried.len() >= keys;
         // A limit of one key's says nothing of the others.
-        if !(trouble.is_the_keys && minds_keys(seen, self.several)) {
+        if !(trouble.is_the_keys && minds_keys(seen.way, self.several)) {
             let now = Moment::now();
             seen.not_before = trouble.retry_after.map(|time| now.after(time));
         }
@@ -211,7 +272,7 @@ impl<'a> Places<'a> {
             return None;
         }
         let standing = seen.way.standing;
-        let keys = match minds_keys(seen, self.several) {
+        let keys = match minds_keys(seen.way, self.several) {
             true => standing.keys.first_back(now)?,
             false => Duration::ZERO,
         };
@@ -237,7 +298,7 @@ impl<'a> Places<'a> {
 
     /// Whether a key of it can be used.
     fn suits(&self, seen: &Seen<'_>, pick: Pick, now: Moment) -> impl Fn(usize, &Key) -> bool {
-        let minds_keys = minds_keys(seen, self.several);
+        let minds_keys = minds_keys(seen.way, self.several);
         move |place, key| {
             let was_tried = pick == Pick::Fresh && seen.tried.contains(&place);
             !was_tried && (!minds_keys || key.is_free(now))
@@ -268,7 +329,7 @@ impl<'a> Places<'a> {
 
 /// Whether it matters how its keys are: a request that has no other goes with the
 /// one that there is.
-fn minds_keys(seen: &Seen<'_>, several: bool) -> bool {
-    let keys = seen.way.upstream.keys.len();
+fn minds_keys(way: Way<'_>, several: bool) -> bool {
+    let keys = way.upstream.keys.len();
     keys > 1 || (keys == 1 && several)
 }

@@ -115,12 +115,19 @@ impl Record {
         }
     }
 
-    pub(super) fn close(mut self) -> RequestEvent {
-        self.event.duration = self.began.elapsed();
-        if let Some(uploaded) = self.uploaded {
+    /// When the request began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// It is over, by `now`: counted out, and this is what will be logged.
+    pub(super) fn close(&mut self, now: Instant) -> &RequestEvent {
+        self.admission = None;
+        self.event.duration = now - self.began;
+        if let Some(uploaded) = &self.uploaded {
             self.event.bytes_in = uploaded.total();
         }
-        self.event
+        &self.event
     }
 }
 

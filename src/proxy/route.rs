@@ -192,9 +192,9 @@ impl<'a> Route<'a> {
         self.candidates
     }
 
-    /// The only candidate, if there is nothing to choose and nothing to retry.
-    pub(super) fn only(&self) -> Option<&'a Candidate> {
-        self.candidates.first().filter(|_| self.is_plain)
+    /// Whether there is nothing to choose and nothing to retry.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether there is more than one upstream among the candidates.

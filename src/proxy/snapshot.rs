@@ -14,6 +14,7 @@ use super::route::Routes;
 use super::states::UpstreamState;
 use super::wire::Wire;
 use crate::config::checked::{self, Client, Config, Upstream};
+use crate::handle::Handle;
 use crate::limits::{Limiter, Limits};
 use crate::upstream::{
     Budget, Dialer, Key, Lease, Moment, Place, Places, Pool, Standing, TlsError,
@@ -127,6 +128,7 @@ pub struct Engine {
 struct Lane {
     pool: Pool,
     name: Rc<str>,
+    standing: Handle<Standing>,
 }
 
 /// An upstream, as a worker sees it.
@@ -139,7 +141,7 @@ pub(super) struct Way<'a> {
     /// The `Host` field for it.
     pub(super) host: &'a HeaderValue,
     /// How it is, as all workers know it.
-    pub(super) standing: &'a Arc<Standing>,
+    pub(super) standing: &'a Handle<Standing>,
     /// Whether there is a request that can go elsewhere.
     pub(super) is_optional: bool,
     /// How many requests may run there.
@@ -156,6 +158,7 @@ impl Engine {
         let lanes = doors.map(|(door, upstream)| Lane {
             pool: Pool::new(Arc::clone(&door.dialer)),
             name: Rc::from(upstream.name.as_str()),
+            standing: Handle::new(&door.standing),
         });
         let retry = snapshot.config.retry.as_ref();
         Engine {
@@ -188,7 +191,7 @@ impl Engine {
             upstream: &self.snapshot.config.upstreams[place],
             pool: &lane.pool,
             host: &door.host,
-            standing: &door.standing,
+            standing: &lane.standing,
             is_optional: door.is_optional,
             places: door.places.as_ref(),
             name: &lane.name,
@@ -258,6 +261,6 @@ impl<'a> Way<'a> {
 
     /// Counts a request that begins.
     pub(super) fn begin(&self, key: Option<usize>) -> Lease {
-        self.standing.begin(key)
+        Lease::begin(self.standing, key)
     }
 }

@@ -127,7 +127,7 @@ impl Wire {
     pub fn begin(&self, record: Record) {
         // A pipelined request can begin before the kernel took the last bytes
         // of the answer before it.
-        self.log_record();
+        self.log_record(record.began());
         self.finished.set(false);
         self.body_read.set(false);
         self.phase.set(Phase::Busy);
@@ -274,8 +274,9 @@ impl Wire {
             waker.wake();
         }
         if self.finished.get() && self.tunnel.borrow().is_none() {
-            self.log_record();
-            self.phase.set(Phase::Idle(Instant::now()));
+            let now = Instant::now();
+            self.log_record(now);
+            self.phase.set(Phase::Idle(now));
         }
     }
 
@@ -301,7 +302,7 @@ impl Wire {
                 }
             });
         }
-        self.log_record();
+        self.log_record(Instant::now());
     }
 
     /// Whether to end the connection by a reset.
@@ -330,15 +331,18 @@ impl Wire {
         }
     }
 
-    fn log_record(&self) {
-        if let Some(record) = self.record.borrow_mut().take() {
-            if record.upload_is_whole() {
-                self.body_read.set(true);
-            }
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            let event = record.close();
-            self.metrics.borrow_mut().observe(&event);
-            event.log(&self.log);
+    fn log_record(&self, now: Instant) {
+        let mut slot = self.record.borrow_mut();
+        let Some(record) = slot.as_mut() else {
+            return;
+        };
+        if record.upload_is_whole() {
+            self.body_read.set(true);
         }
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        let event = record.close(now);
+        self.metrics.borrow_mut().observe(event);
+        event.log(&self.log);
+        *slot = None;
     }
 }

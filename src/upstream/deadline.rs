@@ -20,10 +20,11 @@ pub(super) async fn within<T>(
 ) -> Result<T, FailureKind> {
     // A body that was read before is whole since then; what it took to connect
     // since is no silence of the upstream's.
-    upload.since.set(Instant::now());
+    let began = Instant::now();
+    let since = || upload.since.get().map_or(began, |since| since.max(began));
     let due = || match upload.state.get() {
-        UploadState::Done => upload.since.get() + upstream.response_timeout,
-        UploadState::Sending => upload.since.get() + upstream.idle_timeout,
+        UploadState::Done => since() + upstream.response_timeout,
+        UploadState::Sending => since() + upstream.idle_timeout,
         UploadState::AwaitingClient => Instant::now() + upstream.idle_timeout,
     };
     let mut timer = pin!(sleep_until(due()));

@@ -53,6 +53,11 @@ impl Drop for Probe {
 }
 
 impl Health {
+    /// Whether it is ejected, or a probe finds out whether it still is.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.get().is_some()
+    }
+
     /// How long it is still ejected; a zero time if a probe may be sent, or is on
     /// its way. None: it is not.
     pub fn ejected_for(&self, now: Moment) -> Option<Duration> {
@@ -104,7 +109,7 @@ impl Health {
     /// It did not answer, or that it can't serve; `is_probe` if that is what the
     /// request was. Some: it is ejected now, for so long.
     pub fn failed(&self, is_probe: bool, now: Moment) -> Option<Duration> {
-        let is_ejected = self.ejected.get().is_some();
+        let is_ejected = self.is_ejected();
         // Of requests that were on their way before nothing new is learnt.
         if is_ejected && !is_probe {
             return None;

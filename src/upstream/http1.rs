@@ -80,47 +80,51 @@ impl Connection {
         self.drive(cx).is_pending() && self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(super) async fn exchange(
+    /// Sends a request, and gives the future that waits for the head of its answer.
+    pub(super) fn exchange(
         mut self: Box<Self>,
         request: Request,
-    ) -> Result<(Response<Incoming>, Box<Self>), Refusal> {
+    ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), Refusal>> {
         let before = self.bytes_read.get();
-        // The request is queued by the call itself; the future only waits.
-        let mut answer = pin!(self.sender.try_send_request(request.into_http()));
-        let outcome = {
-            let (driver, gate, ended) = (&mut self.driver, &self.gate, &mut self.ended);
-            poll_fn(|cx| {
-                if !*ended {
-                    *ended = Pin::new(&mut *driver)
-                        .poll(&mut gate.context(cx))
-                        .is_ready();
-                }
-                // Only the driver can make it ready, and that was polled just now.
-                answer
-                    .as_mut()
-                    .poll(&mut Context::from_waker(Waker::noop()))
-            })
-            .await
-        };
-        match outcome {
-            Ok(response) => Ok((response, self)),
-            Err(mut lost) => {
-                let unsent = lost.take_message().map(|message| {
-                    let (head, body) = message.into_parts();
-                    Request {
-                        head,
-                        body,
-                        // Among the extensions of the head, where hyper wants it.
-                        interim: None,
+        // The request is queued by the call itself, so that the future, which only
+        // waits, has no room for it.
+        let answer = self.sender.try_send_request(request.into_http());
+        async move {
+            let mut answer = pin!(answer);
+            let outcome = {
+                let (driver, gate, ended) = (&mut self.driver, &self.gate, &mut self.ended);
+                poll_fn(|cx| {
+                    if !*ended {
+                        *ended = Pin::new(&mut *driver)
+                            .poll(&mut gate.context(cx))
+                            .is_ready();
                     }
-                });
-                let failure = Failure::from_hyper(&lost.into_error(), self.address);
-                Err(Refusal {
-                    failure,
-                    silent: self.bytes_read.get() == before,
-                    unsent,
+                    // Only the driver can make it ready, and that was polled just now.
+                    answer
+                        .as_mut()
+                        .poll(&mut Context::from_waker(Waker::noop()))
                 })
+                .await
+            };
+            match outcome {
+                Ok(response) => Ok((response, self)),
+                Err(mut lost) => {
+                    let unsent = lost.take_message().map(|message| {
+                        let (head, body) = message.into_parts();
+                        Request {
+                            head,
+                            body,
+                            // Among the extensions of the head, where hyper wants it.
+                            interim: None,
+                        }
+                    });
+                    let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                    Err(Refusal {
+                        failure,
+                        silent: self.bytes_read.get() == before,
+                        unsent,
+                    })
+                }
             }
         }
     }

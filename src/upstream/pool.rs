@@ -1,16 +1,16 @@
 //! One worker's connections to the upstream.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{StatusCode, response};
+use http::{Response, StatusCode, response};
+use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -74,30 +74,54 @@ impl Pool {
     ///
     /// A request that meets a connection which the upstream had closed is sent
     /// once more, on a new connection, if not one byte of an answer came and
-    /// the request still exists: it was not begun, or there is one `again`. By
-    /// default that is a copy, if its body was read whole.
+    /// the request still exists: it was not begun, or there is one `again`.
     ///
     /// # Errors
     /// See [`Failure`]; dropping the future cancels the request.
     pub async fn send(
         &self,
         request: Request,
-        again: Option<Again<'_>>,
+        again: Again<'_>,
         effort: &mut Effort,
     ) -> Result<Answer, Failure> {
-        let again = match self.try_idle(request, again, effort).await? {
-            Outcome::Answered(answer) => return Ok(answer),
-            Outcome::Unanswered(request) => request,
+        let Some(connection) = self.shelf.take() else {
+            return self.send_anew(request, effort).await;
         };
-        // Boxed, as all that is rare: a future is as large as its largest way,
-        // and one of these is made for every request.
-        if self.dialer.upstream().http2 {
-            return Box::pin(self.send_shared(again, effort)).await;
+        let address = connection.address;
+        effort.begin(address);
+        let upload = request.body.upload();
+        let exchange = pin!(connection.exchange(request));
+        let refusal = match within(self.dialer.upstream(), &upload, exchange).await {
+            Ok(Ok((response, connection))) => return self.answer(response, connection),
+            Ok(Err(refusal)) => refusal,
+            Err(kind) => return Err(self.silence(kind, address)),
+        };
+        let once_more = match refusal.unsent {
+            Some(request) => Some(request),
+            None if refusal.silent && refusal.failure.kind == FailureKind::Incomplete => again(),
+            None => None,
+        };
+        match once_more {
+            Some(request) => self.send_anew(request, effort).await,
+            None => Err(refusal.failure),
         }
-        let connection = Box::pin(self.open(effort)).await?;
-        self.send_on(connection, again, effort)
-            .await
-            .map_err(|refusal| refusal.failure)
+    }
+
+    /// Sends `request` on a connection that is not kept idle. Boxed, as all that is
+    /// rare: a future is as large as its largest way, and one of these is made for
+    /// every request.
+    fn send_anew(
+        &self,
+        request: Request,
+        effort: &mut Effort,
+    ) -> Pin<Box<impl Future<Output = Result<Answer, Failure>>>> {
+        Box::pin(async move {
+            if self.dialer.upstream().http2 {
+                return self.send_shared(request, effort).await;
+            }
+            let connection = self.open(effort).await?;
+            self.send_on(connection, request, effort).await
+        })
     }
 
     async fn open(&self, effort: &mut Effort) -> Result<Box<http1::Connection>, Failure> {
@@ -124,20 +148,13 @@ impl Pool {
             .await
             .map_err(|kind| self.silence(kind, address))?
             .map_err(|refusal| refusal.failure)?;
-        let (head, incoming) = response.into_parts();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let stream = connection.into_stream().await;
-            let none = Http1Body::ended(incoming, Rc::clone(&self.shelf));
-            return Ok((
-                Answer {
-                    head,
-                    body: AnswerBody::http1(none),
-                },
-                Some(stream),
-            ));
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((self.answer(response, connection)?, None));
         }
-        let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
-        Ok((Answer { head, body }, None))
+        let (head, incoming) = response.into_parts();
+        let stream = connection.into_stream().await;
+        let body = AnswerBody::http1(Http1Body::ended(incoming, Rc::clone(&self.shelf)));
+        Ok((Answer { head, body }, Some(stream)))
     }
 
     /// Closes what was idle for too long, and what the upstream has closed.
@@ -154,68 +171,38 @@ impl Pool {
         self.shelf.idle.borrow().len()
     }
 
-    /// Tries the idle connection that was used last.
-    async fn try_idle(
-        &self,
-        request: Request,
-        again: Option<Again<'_>>,
-        effort: &mut Effort,
-    ) -> Result<Outcome, Failure> {
-        let Some(connection) = poll_fn(|cx| Poll::Ready(self.shelf.take(cx))).await else {
-            return Ok(Outcome::Unanswered(request));
-        };
-        let copy = match again {
-            None => request.copy(),
-            Some(_) => None,
-        };
-        match self.send_on(connection, request, effort).await {
-            Ok(answer) => Ok(Outcome::Answered(answer)),
-            Err(Refusal {
-                unsent: Some(request),
-                ..
-            }) => Ok(Outcome::Unanswered(request)),
-            Err(Refusal {
-                failure,
-                silent: true,
-                unsent: None,
-            }) if failure.kind == FailureKind::Incomplete => {
-                let again = copy.or_else(|| again?());
-                again.map(Outcome::Unanswered).ok_or(failure)
-            }
-            Err(refusal) => Err(refusal.failure),
-        }
-    }
-
     async fn send_on(
         &self,
         connection: Box<http1::Connection>,
         request: Request,
         effort: &mut Effort,
-    ) -> Result<Answer, Refusal> {
-        effort.begin(connection.address);
-        let upload = request.body.upload();
+    ) -> Result<Answer, Failure> {
         let address = connection.address;
+        effort.begin(address);
+        let upload = request.body.upload();
         let exchange = pin!(connection.exchange(request));
-        let (response, connection) = within(self.dialer.upstream(), &upload, exchange)
-            .await
-            .map_err(|kind| Refusal {
-                failure: self.silence(kind, address),
-                silent: false,
-                unsent: None,
-            })??;
+        match within(self.dialer.upstream(), &upload, exchange).await {
+            Ok(Ok((response, connection))) => self.answer(response, connection),
+            Ok(Err(refusal)) => Err(refusal.failure),
+            Err(kind) => Err(self.silence(kind, address)),
+        }
+    }
+
+    fn answer(
+        &self,
+        response: Response<Incoming>,
+        connection: Box<http1::Connection>,
+    ) -> Result<Answer, Failure> {
         let (head, incoming) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Refusal {
-                failure: Failure::new(
-                    FailureKind::Protocol,
-                    Some(address),
-                    "it switched protocols (101) though nobody asked it to",
-                ),
-                silent: false,
-                unsent: None,
-            });
+            return Err(Failure::new(
+                FailureKind::Protocol,
+                Some(connection.address),
+                "it switched protocols (101) though nobody asked it to",
+            ));
         }
-        let body = AnswerBody::http1(Http1Body::new(incoming, connection, Rc::clone(&self.shelf)));
+        let body = Http1Body::new(incoming, connection, Rc::clone(&self.shelf));
+        let body = AnswerBody::http1(body);
         Ok(Answer { head, body })
     }
 
@@ -231,10 +218,7 @@ impl Pool {
         loop {
             let (connection, seat) = match self.seat(effort).await? {
                 Place::Http1(connection) => {
-                    return self
-                        .send_on(connection, request, effort)
-                        .await
-                        .map_err(|refusal| refusal.failure);
+                    return self.send_on(connection, request, effort).await;
                 }
                 Place::Http2(connection, seat) => (connection, seat),
             };
@@ -338,11 +322,6 @@ impl Pool {
 /// Makes a request once more, for who keeps what it is made of.
 pub type Again<'a> = &'a dyn Fn() -> Option<Request>;
 
-enum Outcome {
-    Answered(Answer),
-    Unanswered(Request),
-}
-
 enum Place {
     Http1(Box<http1::Connection>),
     Http2(Rc<http2::Connection>, http2::Seat),
@@ -374,10 +353,13 @@ impl Shelf {
         }
     }
 
-    fn take(&self, cx: &mut Context<'_>) -> Option<Box<http1::Connection>> {
+    /// The one that was used last and can be used again.
+    fn take(&self) -> Option<Box<http1::Connection>> {
+        // Whoever takes it registers a waker of its own.
+        let mut cx = Context::from_waker(Waker::noop());
         let mut idle = self.idle.borrow_mut();
         while let Some(mut connection) = idle.pop() {
-            if connection.is_ready(cx) {
+            if connection.is_ready(&mut cx) {
                 return Some(connection);
             }
         }

@@ -68,6 +68,13 @@ impl Places {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// A place, if there is one and nobody waits.
+    pub fn take_now(self: &Arc<Self>) -> Option<Place> {
+        // Nobody overtakes those who wait.
+        let is_free = self.waiting.load(Ordering::SeqCst) == 0 && self.try_take();
+        is_free.then(|| Place(Some(Arc::clone(self))))
+    }
+
     /// A place for a request of `client`, waited for no longer than `patience`.
     ///
     /// # Errors
@@ -77,12 +84,11 @@ impl Places {
         client: &str,
         patience: Duration,
     ) -> Result<Place, NoPlace> {
-        // Nobody overtakes those who wait.
-        if self.waiting.load(Ordering::SeqCst) == 0 && self.try_take() {
-            return Ok(Place(Some(Arc::clone(self))));
+        match self.take_now() {
+            Some(place) => Ok(place),
+            // Boxed, as all that is rare.
+            None => Box::pin(self.wait(client, patience)).await,
         }
-        // Boxed, as all that is rare.
-        Box::pin(self.wait(client, patience)).await
     }
 
     async fn wait(self: &Arc<Self>, client: &str, patience: Duration) -> Result<Place, NoPlace> {

@@ -81,7 +81,8 @@ struct Passing {
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) state: Cell<UploadState>,
-    pub(super) since: Cell<Instant>,
+    /// When it got there, if it was not so from the first.
+    pub(super) since: Cell<Option<Instant>>,
     pub(super) bytes: Cell<u64>,
 }
 
@@ -172,7 +173,7 @@ impl RequestBody {
         };
         let upload = Upload {
             state: Cell::new(state),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(None),
             bytes: Cell::new(bytes),
         };
         RequestBody {
@@ -292,6 +293,6 @@ impl Body for RequestBody {
 impl Upload {
     fn reached(&self, state: UploadState) {
         self.state.set(state);
-        self.since.set(Instant::now());
+        self.since.set(Some(Instant::now()));
     }
 }

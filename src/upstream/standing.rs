@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::health::Health;
 use super::keys::Keys;
 use crate::config::checked::Upstream;
+use crate::handle::Handle;
 
 /// How an upstream stands.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Standing {
 /// A request's place among those that run at an upstream, until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
-    standing: Arc<Standing>,
+    standing: Handle<Standing>,
     key: Option<usize>,
 }
 
@@ -62,15 +63,17 @@ impl Standing {
             new.name == old.name && new.authorization == old.authorization
         });
     }
+}
 
+impl Lease {
     /// Counts a request that begins, with the key at place `key`.
-    pub fn begin(self: &Arc<Self>, key: Option<usize>) -> Lease {
-        self.running.fetch_add(1, Ordering::Relaxed);
+    pub fn begin(standing: &Handle<Standing>, key: Option<usize>) -> Lease {
+        standing.running.fetch_add(1, Ordering::Relaxed);
         if let Some(key) = key {
-            self.keys.at(key).begin();
+            standing.keys.at(key).begin();
         }
         Lease {
-            standing: Arc::clone(self),
+            standing: standing.clone(),
             key,
         }
     }

@@ -1,8 +1,9 @@
 //! The labels of series, owned and borrowed, so that a request whose series is
 //! there needs no allocation.
 
-use std::hash::{Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
+use fnv::FnvBuildHasher;
 use hashbrown::{Equivalent, HashSet};
 
 /// What stands for every name that is not known, or one too many.
@@ -136,9 +137,9 @@ impl Equivalent<Route> for RouteRef<'_> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     /// Those that the operator wrote: always, however many clients make up.
-    reserved: HashSet<Box<str>, RandomState>,
+    reserved: HashSet<Box<str>, FnvBuildHasher>,
     /// Those that clients chose.
-    learnt: HashSet<Box<str>, RandomState>,
+    learnt: HashSet<Box<str>, FnvBuildHasher>,
 }
 
 impl Names {

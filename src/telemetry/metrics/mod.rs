@@ -14,8 +14,9 @@ mod labels;
 mod summary;
 mod tokens;
 
-use std::hash::RandomState;
 use std::time::Duration;
+
+use fnv::FnvBuildHasher;
 
 use self::histogram::Histogram;
 use self::labels::{Names, Outcome, Route};
@@ -25,8 +26,9 @@ use super::event::RequestEvent;
 pub use self::exposition::{CONTENT_TYPE, Exposition, Kind};
 pub use self::summary::{OfClient, OfModel, Running, Sum, Summary, TokenSums};
 
-/// Found by borrowed labels, which std's own map can't do.
-type HashMap<K, V> = hashbrown::HashMap<K, V, RandomState>;
+/// Found by borrowed labels, which std's own map can't do. A hash that clients could
+/// foresee does no harm: there are only so many names of theirs.
+type HashMap<K, V> = hashbrown::HashMap<K, V, FnvBuildHasher>;
 
 /// Series of [`Outcome`]s that a worker keeps at most; what comes later is
 /// counted under `other`. As many more are kept for models that the operator
@@ -102,31 +104,7 @@ impl Metrics {
         if event.is_probe {
             return;
         }
-        let succeeded = event.status.is_some_and(|status| status < 400);
-        let model = event.model.as_deref().unwrap_or_default();
-        let model = self.models.known(model, succeeded);
-        let outcome = labels::OutcomeRef {
-            client: event.client.as_deref().unwrap_or_default(),
-            model,
-            upstream: event.upstream.as_deref().unwrap_or_default(),
-            status: event.status.unwrap_or_default(),
-            error: event.error_code.unwrap_or_default(),
-        };
-        let most = match self.models.is_reserved(model) {
-            true => 2 * MOST_OUTCOMES,
-            false => MOST_OUTCOMES,
-        };
-        let is_full = self.outcomes.len() >= most;
-        if let Some(count) = self.outcomes.get_mut(&outcome) {
-            *count += 1;
-        } else {
-            let outcome = if is_full {
-                outcome.without_names()
-            } else {
-                outcome
-            };
-            *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
-        }
+        let model = self.count(event);
         self.bytes_in += event.bytes_in;
         self.bytes_out += event.bytes_out;
         self.retries += u64::from(event.retries);
@@ -145,6 +123,34 @@ impl Metrics {
                 .or_default()
                 .observe(event),
         }
+    }
+
+    /// Counts how a request ended. Gives what its model is called here.
+    fn count<'a>(&mut self, event: &'a RequestEvent) -> &'a str {
+        let outcome = labels::OutcomeRef {
+            client: event.client.as_deref().unwrap_or_default(),
+            model: event.model.as_deref().unwrap_or_default(),
+            upstream: event.upstream.as_deref().unwrap_or_default(),
+            status: event.status.unwrap_or_default(),
+            error: event.error_code.unwrap_or_default(),
+        };
+        // Nearly every request ends as another one did before.
+        if let Some(count) = self.outcomes.get_mut(&outcome) {
+            *count += 1;
+            return outcome.model;
+        }
+        let succeeded = event.status.is_some_and(|status| status < 400);
+        let model = self.models.known(outcome.model, succeeded);
+        let most = match self.models.is_reserved(model) {
+            true => 2 * MOST_OUTCOMES,
+            false => MOST_OUTCOMES,
+        };
+        let mut outcome = labels::OutcomeRef { model, ..outcome };
+        if self.outcomes.len() >= most && !self.outcomes.contains_key(&outcome) {
+            outcome = outcome.without_names();
+        }
+        *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
+        model
     }
 
     /// Adds what another worker has counted.

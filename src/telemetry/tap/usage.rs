@@ -36,8 +36,10 @@ pub struct Usage {
 /// The usage in raw JSON objects, of which the later one goes on from the first;
 /// None if there is no number that is known.
 pub(super) fn read(first: &[u8], later: &[u8]) -> Option<Usage> {
-    let read = |raw| match serde_json::from_slice(raw) {
-        Ok(Member::Object(counts)) => counts,
+    // Looked at once as a whole, instead of name by name.
+    let parse = |raw| serde_json::from_str(str::from_utf8(raw).ok()?).ok();
+    let read = |raw| match parse(raw) {
+        Some(Member::Object(counts)) => counts,
         _ => Counts::default(),
     };
     // Most answers have one.
