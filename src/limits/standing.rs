@@ -2,7 +2,6 @@
 //! it and the SDKs read:
 //! <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,13 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::rate::Window;
 
-const REQUESTS: [HeaderName; 3] = [
+/// Of requests, then of tokens: limit, remaining, reset.
+static NAMES: [HeaderName; 6] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),
     HeaderName::from_static("x-ratelimit-reset-requests"),
-];
-
-const TOKENS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-tokens"),
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
@@ -38,65 +35,69 @@ impl Standing {
         if self.requests.is_none() && self.tokens.is_none() {
             return;
         }
-        fields.reserve(REQUESTS.len() + TOKENS.len());
-        // One piece of memory for all values.
+        // One piece of memory for all values, each with the place where it ends.
         let mut text = String::with_capacity(128);
-        let [requests, tokens] =
-            [self.requests, self.tokens].map(|window| Some(window?.spell(&mut text)));
-        let text = Bytes::from(text);
-        for (names, ranges) in [(&REQUESTS, requests), (&TOKENS, tokens)] {
-            let Some(ranges) = ranges else {
-                names.iter().for_each(|name| drop(fields.remove(name)));
+        let mut ends = [0; 6];
+        for (ends, window) in ends.chunks_mut(3).zip([self.requests, self.tokens]) {
+            let Some(window) = window else {
+                ends.fill(text.len());
                 continue;
             };
-            for (name, range) in names.iter().zip(ranges) {
-                let value = HeaderValue::from_maybe_shared(text.slice(range));
-                fields.insert(name, value.expect("digits and units are visible ASCII"));
+            spell_number(window.limit, &mut text);
+            ends[0] = text.len();
+            spell_number(window.remaining, &mut text);
+            ends[1] = text.len();
+            spell_time(window.reset, &mut text);
+            ends[2] = text.len();
+        }
+        let text = Bytes::from(text);
+        fields.reserve(NAMES.len());
+        let mut begin = 0;
+        for (name, end) in NAMES.iter().zip(ends) {
+            if begin == end {
+                fields.remove(name);
+                continue;
             }
+            let value = HeaderValue::from_maybe_shared(text.slice(begin..end));
+            fields.insert(name, value.expect("digits and units are visible ASCII"));
+            begin = end;
         }
     }
 }
 
-impl Window {
-    /// Adds limit, remaining and reset to `text`. Gives where each is.
-    fn spell(&self, text: &mut String) -> [Range<usize>; 3] {
-        let mut number = itoa::Buffer::new();
-        let begin = text.len();
-        text.push_str(number.format(self.limit));
-        let limit = text.len();
-        text.push_str(number.format(self.remaining));
-        let remaining = text.len();
-        spell(self.reset, text);
-        [begin..limit, limit..remaining, remaining..text.len()]
-    }
+/// Out of line: its code is there once, not once for each number of an answer.
+#[inline(never)]
+fn spell_number(number: u64, text: &mut String) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A time as OpenAI writes it: `120ms`, `1s`, `6m0s`, `1h0m0s`.
-fn spell(time: Duration, text: &mut String) {
+fn spell_time(time: Duration, text: &mut String) {
     // Not before it is over.
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let milliseconds = nanos.div_ceil(1_000_000);
     let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
-    let mut number = itoa::Buffer::new();
     if seconds == 0 {
-        text.push_str(number.format(rest));
+        spell_number(rest, text);
         text.push_str("ms");
         return;
     }
     let (minutes, hours) = (seconds / 60 % 60, seconds / 3600);
     if hours > 0 {
-        text.push_str(number.format(hours));
+        spell_number(hours, text);
         text.push('h');
     }
     if seconds >= 60 {
-        text.push_str(number.format(minutes));
+        spell_number(minutes, text);
         text.push('m');
     }
-    text.push_str(number.format(seconds % 60));
+    spell_number(seconds % 60, text);
     if rest > 0 {
-        // Three digits, the first of which may be zeros.
-        text.push('.');
-        text.push_str(number.format(1000 + rest)[1..].trim_end_matches('0'));
+        // Three digits, the first of which may be zeros: that of 1000 becomes the point.
+        let point = text.len();
+        spell_number(1000 + rest, text);
+        text.replace_range(point..=point, ".");
+        text.truncate(text.trim_end_matches('0').len());
     }
     text.push('s');
 }
@@ -119,18 +120,18 @@ mod tests {
             (90_061_000, "25h1m1s"),
         ] {
             let mut text = String::new();
-            spell(Duration::from_millis(milliseconds), &mut text);
+            spell_time(Duration::from_millis(milliseconds), &mut text);
             assert_eq!(text, expected);
         }
         let mut text = String::new();
-        spell(Duration::from_nanos(1), &mut text);
+        spell_time(Duration::from_nanos(1), &mut text);
         assert_eq!(text, "1ms");
     }
 
     #[test]
     fn what_the_upstream_says_goes_where_a_limit_of_ours_is() {
         let mut fields = HeaderMap::new();
-        for name in REQUESTS.iter().chain(&TOKENS) {
+        for name in &NAMES {
             fields.insert(name, HeaderValue::from(7));
         }
         let untouched = fields.clone();
@@ -146,8 +147,8 @@ mod tests {
         };
         standing.write(&mut fields);
         assert_eq!(fields.len(), 3);
-        assert_eq!(fields[&REQUESTS[0]], "60");
-        assert_eq!(fields[&REQUESTS[1]], "59");
-        assert_eq!(fields[&REQUESTS[2]], "1s");
+        assert_eq!(fields[&NAMES[0]], "60");
+        assert_eq!(fields[&NAMES[1]], "59");
+        assert_eq!(fields[&NAMES[2]], "1s");
     }
 }
