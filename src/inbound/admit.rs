@@ -19,7 +19,7 @@ pub(super) async fn admit(
     wire: &Wire,
     standing: &mut Option<Standing>,
 ) -> Result<(), Fault> {
-    let admitting = engine.limiter.admit(client, held);
+    let admitting = engine.limiter.admit(client, held, wire.came());
     match wire.waits_for(admitting).await {
         Ok((admission, told)) => {
             *standing = Some(told);

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use slog::Logger;
+use tokio::time::Instant;
 
 mod rate;
 mod standing;
@@ -116,7 +117,8 @@ impl Limiter {
         }
     }
 
-    /// Counts a request of `client` in, which is held to `held`.
+    /// Counts a request of `client` in, which is held to `held`, and which came at
+    /// `came`.
     ///
     /// # Errors
     /// It may not go on.
@@ -124,11 +126,12 @@ impl Limiter {
         &self,
         client: &Client,
         held: &ClientLimits,
+        came: Instant,
     ) -> Result<(Admission, Standing), Refused> {
         match &self.link {
-            None => self.admit_here(client, held),
+            None => self.admit_here(client, held, came),
             // Boxed, so that those who need no store have no larger future for it.
-            Some(link) => Box::pin(self.admit_by(link, client, held)).await,
+            Some(link) => Box::pin(self.admit_by(link, client, held, came)).await,
         }
     }
 
@@ -137,6 +140,7 @@ impl Limiter {
         link: &Rc<Link>,
         client: &Client,
         held: &ClientLimits,
+        came: Instant,
     ) -> Result<(Admission, Standing), Refused> {
         let tally = self.tally(client);
         match link.admit(&tally.name, held).await {
@@ -146,7 +150,7 @@ impl Limiter {
             }
             Some(Err(exceeded)) => Err(Refused::Exceeded(exceeded)),
             None if link.when_away() == WhenAway::Closed => Err(Refused::StoreAway),
-            None => self.admit_here(client, held),
+            None => self.admit_here(client, held, came),
         }
     }
 
@@ -154,9 +158,10 @@ impl Limiter {
         &self,
         client: &Client,
         held: &ClientLimits,
+        came: Instant,
     ) -> Result<(Admission, Standing), Refused> {
         let tally = self.tally(client);
-        let standing = tally.admit(held).map_err(Refused::Exceeded)?;
+        let standing = tally.admit(held, came).map_err(Refused::Exceeded)?;
         // The other hosts hear of it when the store is back.
         let link = self.link.as_ref();
         let seat = link.and_then(|link| link.seat(&tally.name, held));

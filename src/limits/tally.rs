@@ -61,12 +61,13 @@ impl Tally {
         }
     }
 
-    /// Counts a request in, if it may run. What is refused is not counted.
+    /// Counts a request in that came at `came`, if it may run. What is refused is not
+    /// counted.
     ///
     /// # Errors
     /// It is over a limit.
-    pub(super) fn admit(&self, limits: &ClientLimits) -> Result<Standing, Exceeded> {
-        let now = self.now();
+    pub(super) fn admit(&self, limits: &ClientLimits, came: Instant) -> Result<Standing, Exceeded> {
+        let now = self.at(came);
         let refused = |limit, wait| Exceeded {
             limit,
             wait,
@@ -96,7 +97,7 @@ impl Tally {
     /// Counts a request in that a store has let through.
     pub(super) fn admitted(&self, limits: &ClientLimits) {
         if let Some(rate) = limits.requests_per_minute {
-            self.requests.charge(Rate(rate), 1, self.now());
+            self.requests.charge(Rate(rate), 1, self.at(Instant::now()));
         }
         if limits.max_running.is_some() {
             self.enter();
@@ -111,7 +112,8 @@ impl Tally {
     /// An answer has used `tokens`.
     pub(super) fn charge(&self, limits: &ClientLimits, tokens: u64) {
         if let Some(rate) = limits.tokens_per_minute {
-            self.tokens.charge(Rate(rate), tokens, self.now());
+            self.tokens
+                .charge(Rate(rate), tokens, self.at(Instant::now()));
         }
     }
 
@@ -130,7 +132,8 @@ impl Tally {
     }
 
     /// In nanoseconds; enough for 584 years.
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.began);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }

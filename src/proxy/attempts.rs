@@ -7,7 +7,6 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use tokio::time::Instant;
 
 use super::attempt::{Attempt, Noted, Spare};
 use super::backoff::{jittered, unless_draining};
@@ -79,7 +78,7 @@ pub(super) async fn run(
 ) -> Result<Sent, Fault> {
     let engine = outbound.engine;
     if let Some(budget) = &engine.budget {
-        budget.request(Instant::now());
+        budget.request();
     }
     let mut places = Places::new(engine, route);
     let mut noted = Noted::new(outbound.wire);
@@ -168,7 +167,7 @@ impl<'a> Errand<'a> {
             return false;
         }
         let budget = self.outbound.engine.budget.as_ref();
-        if !budget.is_some_and(|budget| budget.spend(Instant::now())) {
+        if !budget.is_some_and(|budget| budget.spend()) {
             return false;
         }
         let wait = match ready_in {

@@ -2,6 +2,7 @@
 //! least loaded of its keys that are free. The key is chosen last, after the
 //! wait for a place there: what is known of upstreams and keys changes meanwhile.
 
+use std::cell::LazyCell;
 use std::time::Duration;
 
 use super::attempt::Attempt;
@@ -108,9 +109,9 @@ impl<'a> Places<'a> {
             Some(places) => Some(places.take_now()?),
         };
         // The key last: the next in turn is not asked for in vain.
-        let now = minds_keys(way, self.several).then(Moment::now);
-        let keys = &standing.keys;
-        let key = keys.least_loaded(|_, key| now.is_none_or(|now| key.is_free(now)));
+        let (keys, minds_keys) = (&standing.keys, minds_keys(way, self.several));
+        let now = LazyCell::new(Moment::now);
+        let key = keys.least_loaded(|_, key| !minds_keys || key.is_clean() || key.is_free(*now));
         (key.is_some() || keys.is_empty()).then_some((key, room))
     }
 

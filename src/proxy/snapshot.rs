@@ -169,10 +169,14 @@ impl Engine {
         }
     }
 
-    /// Closes what was idle for too long, and what upstreams have closed; looks
-    /// after the store of the limits.
+    /// What is to be done every second: closes what was idle for too long, and what
+    /// upstreams have closed; looks after the store of the limits, and tells the
+    /// budget the time.
     pub fn sweep(&self) {
         self.limiter.sweep();
+        if let Some(budget) = &self.budget {
+            budget.tick();
+        }
         self.lanes.iter().for_each(|lane| lane.pool.sweep());
     }
 

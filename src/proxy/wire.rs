@@ -136,6 +136,12 @@ impl Wire {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// When the request came that runs; now, if none does.
+    pub fn came(&self) -> Instant {
+        let record = self.record.borrow();
+        record.as_ref().map_or_else(Instant::now, Record::began)
+    }
+
     /// Where records go.
     pub(super) fn log(&self) -> &Logger {
         &self.log

@@ -57,6 +57,11 @@ impl Key {
         self.aside.left(now).is_some()
     }
 
+    /// Whether nothing ever spoke against using it, for which no clock is needed.
+    pub fn is_clean(&self) -> bool {
+        self.cooling.get().is_none() && self.aside.get().is_none()
+    }
+
     /// Whether nothing speaks against using it.
     pub fn is_free(&self, now: Moment) -> bool {
         self.cooling_for(now).is_none() && !self.is_set_aside(now)
