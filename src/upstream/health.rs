@@ -21,8 +21,10 @@ const FIRST: Duration = Duration::from_secs(1);
 /// Where doubling ends: an upstream that is back is found within a minute.
 const MOST: Duration = Duration::from_secs(60);
 
-/// How an upstream is, for all workers.
+/// How an upstream is, for all workers. Every request looks at it and hardly any writes
+/// to it, so that its cache line has to be its own.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub struct Health {
     failures: AtomicU32,
     ejected: Until,

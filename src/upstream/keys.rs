@@ -23,8 +23,9 @@ const MOST_COOLING: Duration = Duration::from_secs(60 * 60);
 /// How long a key is set aside: it may have been unlocked, or paid for, since.
 const SET_ASIDE: Duration = Duration::from_secs(5 * 60);
 
-/// How one key is.
+/// How one key is, in a cache line that nothing else shares.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub struct Key {
     running: AtomicU32,
     cooling: Until,
@@ -38,8 +39,13 @@ pub struct Key {
 pub struct Keys {
     each: Vec<Arc<Key>>,
     /// Where the next search begins, so that equals take turns.
-    turn: AtomicUsize,
+    turn: Turn,
 }
+
+/// Written by every request, and therefore in a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Turn(AtomicUsize);
 
 impl Key {
     /// Requests that run with it.
@@ -111,7 +117,7 @@ impl Keys {
     pub(super) fn new(count: usize) -> Keys {
         Keys {
             each: (0..count).map(|_| Arc::default()).collect(),
-            turn: AtomicUsize::new(0),
+            turn: Turn::default(),
         }
     }
 
@@ -142,7 +148,7 @@ impl Keys {
             0 => None,
             1 => wanted(0, &self.each[0]).then_some(0),
             count => {
-                let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+                let first = self.turn.0.fetch_add(1, Ordering::Relaxed) % count;
                 let places = (first..count).chain(0..first);
                 let wanted = places.filter(|place| wanted(*place, &self.each[*place]));
                 // The first of the least.

@@ -18,8 +18,10 @@ use tokio::time::timeout;
 /// and, at worst, a body of `max_body`.
 const MOST_WAITING: usize = 1024;
 
-/// The places at one upstream.
+/// The places at one upstream, in a cache line that nothing else shares: those who
+/// wait are behind it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Places {
     most: AtomicU32,
     taken: AtomicU32,

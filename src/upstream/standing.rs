@@ -12,12 +12,17 @@ use crate::handle::Handle;
 /// How an upstream stands.
 #[derive(Debug)]
 pub struct Standing {
-    running: Arc<AtomicU32>,
+    running: Arc<Running>,
     /// Whether it answers.
     pub health: Arc<Health>,
     /// Its keys.
     pub keys: Keys,
 }
+
+/// How many requests run there, in a cache line that nothing else shares.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Running(AtomicU32);
 
 /// A request's place among those that run at an upstream, until it is dropped.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ impl Standing {
 
     /// Requests that run there.
     pub fn running(&self) -> u32 {
-        self.running.load(Ordering::Relaxed)
+        self.running.0.load(Ordering::Relaxed)
     }
 
     /// Goes on with what is known of the upstream before a reload.
@@ -68,7 +73,7 @@ impl Standing {
 impl Lease {
     /// Counts a request that begins, with the key at place `key`.
     pub fn begin(standing: &Handle<Standing>, key: Option<usize>) -> Lease {
-        standing.running.fetch_add(1, Ordering::Relaxed);
+        standing.running.0.fetch_add(1, Ordering::Relaxed);
         if let Some(key) = key {
             standing.keys.at(key).begin();
         }
@@ -81,7 +86,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.standing.running.fetch_sub(1, Ordering::Relaxed);
+        self.standing.running.0.fetch_sub(1, Ordering::Relaxed);
         if let Some(key) = self.key {
             self.standing.keys.at(key).end();
         }
