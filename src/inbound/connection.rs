@@ -137,6 +137,7 @@ impl Service<Request<Incoming>> for Respond {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Its room first: `Box::pin` would build it on the stack, a few KB, and copy it.
         let room = Box::new_uninit();
         let (wire, guest) = (Rc::clone(&self.wire), Rc::clone(&self.guest));
         let answering = respond(request, wire, &self.worker, guest);

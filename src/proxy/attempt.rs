@@ -13,7 +13,6 @@ use super::wire::Wire;
 use crate::upstream::{Answer, Effort, Failure, Lease, Request};
 
 /// Where a request is sent.
-#[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub(super) outbound: &'a Outbound<'a>,
     pub(super) candidate: &'a Candidate,
@@ -90,15 +89,17 @@ impl Attempt<'_> {
         Some(again.ok()?.0)
     }
 
-    /// Takes down what came of it. There is trouble if another try may meet better.
+    /// Takes down what came of it. There is trouble if another try may meet better, and
+    /// the request `goes_on` then; else the outcome is the client's.
     pub(super) fn end(
         &self,
         outcome: Result<Answer, Failure>,
         begun: Begun,
+        goes_on: bool,
     ) -> (Result<Sent, Fault>, Option<Trouble>) {
         let (way, log) = (self.way, self.outbound.wire.log());
         let retry = self.outbound.engine.snapshot.config.retry.as_ref();
-        match outcome {
+        let (outcome, trouble) = match outcome {
             Ok(answer) => {
                 way.answered(self.key, &answer.head, self.is_probe, log);
                 let trouble = Trouble::of_answer(&answer.head, retry);
@@ -118,7 +119,8 @@ impl Attempt<'_> {
                 let trouble = Trouble::of_failure(&fault, retry);
                 (Err(fault), trouble)
             }
-        }
+        };
+        (outcome, trouble.filter(|_| goes_on))
     }
 }
 

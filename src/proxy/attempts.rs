@@ -1,4 +1,4 @@
-//! A request that may be sent more than once: to another key, to another
+//! From the first try of a request to its last. It may be sent more than once: to another key, to another
 //! upstream, or, with `[retry]`, to the same one again. Only as long as not one
 //! byte of an answer has reached the client.
 
@@ -90,14 +90,16 @@ pub(super) async fn run(
         let errand = Errand::new(outbound, Some(Spare { head, body }), noted);
         return Box::pin(errand.run(places)).await;
     };
-    let spare = Spare::of(&head, &body);
+    let pool = attempt.way.pool;
+    // On a new connection, one that goes nowhere else is sent once.
+    let is_spared = places.may_go_on() || pool.idle() > 0;
+    let spare = is_spared.then(|| Spare::of(&head, &body)).flatten();
     let again = || attempt.again(spare.as_ref()?);
     let (request, begun) = attempt.begin(head, body)?;
-    let pool = attempt.way.pool;
     let outcome = pool.send(request, &again, &mut noted.effort).await;
     noted.note();
-    let (outcome, trouble) = attempt.end(outcome, begun);
-    let trouble = trouble.filter(|_| spare.is_some() && places.may_go_on());
+    let goes_on = spare.is_some() && places.may_go_on();
+    let (outcome, trouble) = attempt.end(outcome, begun, goes_on);
     let Some(trouble) = trouble else {
         return outcome.map(|sent| Sent { room, ..sent });
     };
@@ -191,16 +193,17 @@ impl<'a> Errand<'a> {
         // Given back before another is waited for.
         self.room = None;
         let (client, wire) = (self.outbound.client, self.outbound.wire);
+        // Now, so that whoever looks sees what it waits for.
+        wire.note(|record| {
+            record.event.upstream = Some(Bounded::from(&*way.upstream.name));
+            record.event.key = None;
+        });
         match way.room(client, place.waits, wire).await {
             Ok(room) => {
                 self.room = room.map(|room| (upstream, room));
                 true
             }
             Err(full) => {
-                wire.note(|record| {
-                    record.event.upstream = Some(Bounded::from(&*way.upstream.name));
-                    record.event.key = None;
-                });
                 self.fault = Some(full);
                 false
             }
@@ -231,6 +234,7 @@ impl<'a> Errand<'a> {
         let wants_websocket = wants_websocket(&head);
         let (mut request, begun) = match attempt.begin(head, body) {
             Ok(begun) => begun,
+            // An answer that came before is the client's all the same.
             Err(fault) => return self.take_down(&attempt, Err(fault), None),
         };
         let (pool, effort, spare) = (place.way.pool, &mut self.noted.effort, &self.spare);
@@ -249,7 +253,8 @@ impl<'a> Errand<'a> {
             }
         };
         self.noted.note();
-        let (mut outcome, trouble) = attempt.end(sent, begun);
+        let goes_on = self.spare.is_some() && places.may_go_on();
+        let (mut outcome, trouble) = attempt.end(sent, begun, goes_on);
         if let Ok(sent) = &mut outcome {
             sent.tunnel = tunnel.map(Box::new);
         }

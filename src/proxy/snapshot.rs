@@ -152,8 +152,9 @@ pub(super) struct Way<'a> {
 impl Engine {
     /// An engine with empty pools, in place of `before`.
     pub fn new(snapshot: Arc<Snapshot>, before: Option<&Engine>, log: &Logger) -> Self {
-        let before = before.map(|before| &before.limiter);
-        let limiter = Limiter::new(&snapshot.limits, before, log);
+        let limiter = before.map(|before| &before.limiter);
+        let limiter = Limiter::new(&snapshot.limits, limiter, log);
+        let budget = before.and_then(|before| before.budget.as_ref());
         let doors = snapshot.doors.iter().zip(&snapshot.config.upstreams);
         let lanes = doors.map(|(door, upstream)| Lane {
             pool: Pool::new(Arc::clone(&door.dialer)),
@@ -163,7 +164,7 @@ impl Engine {
         let retry = snapshot.config.retry.as_ref();
         Engine {
             lanes: lanes.collect(),
-            budget: retry.map(|retry| Budget::new(retry.budget)),
+            budget: retry.map(|retry| Budget::new(retry.budget, budget)),
             limiter,
             snapshot,
         }

@@ -338,8 +338,7 @@ impl Wire {
     }
 
     fn log_record(&self, now: Instant) {
-        let mut slot = self.record.borrow_mut();
-        let Some(record) = slot.as_mut() else {
+        let Some(mut record) = self.record.take() else {
             return;
         };
         if record.upload_is_whole() {
@@ -349,6 +348,5 @@ impl Wire {
         let event = record.close(now);
         self.metrics.borrow_mut().observe(event);
         event.log(&self.log);
-        *slot = None;
     }
 }

@@ -3,6 +3,7 @@
 //! tells it when a second has passed: a request asks no clock.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Seconds that are looked back at, the current one with them.
 const WINDOW: usize = 10;
@@ -14,7 +15,8 @@ const FLOOR: f64 = 10.0;
 pub struct Budget {
     /// Retries for each request.
     share: f64,
-    window: RefCell<Window>,
+    /// A reload goes on with it.
+    window: Rc<RefCell<Window>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,11 +34,12 @@ struct Second {
 }
 
 impl Budget {
-    /// One in which nothing happened yet.
-    pub fn new(share: f64) -> Budget {
+    /// One in which that happened which happened in the one `before` it.
+    pub fn new(share: f64, before: Option<&Budget>) -> Budget {
+        let window = before.map(|before| Rc::clone(&before.window));
         Budget {
             share,
-            window: RefCell::default(),
+            window: window.unwrap_or_default(),
         }
     }
 
@@ -88,16 +91,16 @@ mod tests {
 
     #[test]
     fn retries_are_a_share_of_requests_and_a_few_are_free() {
-        let budget = Budget::new(0.2);
+        let budget = Budget::new(0.2, None);
         assert_eq!(spent(&budget), 10);
         (0..100).for_each(|_| budget.request());
         assert_eq!(spent(&budget), 20);
-        assert_eq!(spent(&Budget::new(0.0)), 10);
+        assert_eq!(spent(&Budget::new(0.0, None)), 10);
     }
 
     #[test]
     fn what_is_ten_seconds_ago_counts_no_more() {
-        let budget = Budget::new(0.5);
+        let budget = Budget::new(0.5, None);
         (0..100).for_each(|_| budget.request());
         assert_eq!(spent(&budget), 60);
         pass(&budget, 9);
@@ -106,5 +109,17 @@ mod tests {
         assert_eq!(spent(&budget), 10);
         pass(&budget, 3600);
         assert_eq!(spent(&budget), 10);
+    }
+
+    #[test]
+    fn a_reload_gives_no_retries_anew_and_time_goes_on_for_both() {
+        let before = Budget::new(0.0, None);
+        assert_eq!(spent(&before), 10);
+        let after = Budget::new(1.0, Some(&before));
+        assert_eq!(spent(&after), 0);
+        after.request();
+        assert_eq!(spent(&after), 1);
+        pass(&after, 10);
+        assert_eq!(spent(&before), 10);
     }
 }

@@ -255,14 +255,13 @@ impl Link {
         }
     }
 
-    /// The connection; waits while it is opened, unless it was lost before and no
-    /// other worker has found the store back.
+    /// The connection; waits while it is opened, unless it was lost before.
     async fn connection(self: &Rc<Self>) -> Result<Connection, Failed> {
         loop {
             if let Some(connection) = &*self.connection.borrow() {
                 return Ok(connection.clone());
             }
-            if self.is_lost.get() && self.shared.is_known_away() {
+            if self.is_lost.get() {
                 return Err(Failed::KnownAway);
             }
             self.connect();

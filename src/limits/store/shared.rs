@@ -42,11 +42,6 @@ impl Shared {
         self.away.store(away, Ordering::Relaxed);
     }
 
-    /// Whether no worker has found it back since one found it away.
-    pub(super) fn is_known_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
-    }
-
     /// It can't be used; said if that is news.
     pub(super) fn is_away(&self, why: &Failed, log: &Logger) {
         if self.away.swap(true, Ordering::Relaxed) {

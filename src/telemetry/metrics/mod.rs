@@ -97,6 +97,14 @@ impl Metrics {
     /// those kept before.
     pub fn reserve<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
         self.models.reserve(models);
+        // What was counted under its name goes on under it, if there is room.
+        for outcome in self
+            .outcomes
+            .keys()
+            .filter(|one| &*one.model != labels::OTHER)
+        {
+            self.models.known(&outcome.model, true);
+        }
     }
 
     /// Counts a request that has ended.

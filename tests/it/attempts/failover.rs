@@ -43,6 +43,23 @@ fn switched() -> (Arc<AtomicBool>, Upstream) {
 }
 
 #[test]
+fn where_the_next_upstream_cannot_have_the_body_the_last_answer_stands() {
+    let a = always(503, "", DOWN);
+    let models = "[[model.gpt-5.upstreams]]\nupstream = \"a\"\n\
+                  [[model.gpt-5.upstreams]]\nupstream = \"b\"\nname = \"large\"\n";
+    let b = good();
+    let daemon = builder(&a.base_url(), &b.base_url(), models).start();
+    let mut client = daemon.client();
+    // For b it has to be edited, which only UTF-8 can be.
+    let body = b"{\"model\":\"gpt-5\",\"x\":\"\xff\"}";
+    let fields = "Content-Type: application/json\r\n";
+    client.send("POST", PATH, fields, body).unwrap();
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.body.text()), (503, DOWN.into()));
+    assert!(b.requests().is_empty());
+}
+
+#[test]
 fn a_dead_upstream_among_live_ones_is_passed_over_and_then_left_out() {
     let b = good();
     let models = "[[model.gpt-5.upstreams]]\nupstream = \"a\"\n\

@@ -131,6 +131,48 @@ fn clients_that_wait_come_in_turn() {
 }
 
 #[test]
+fn an_error_keeps_its_place_until_its_end() {
+    let (first, rest) = (Gate::new(), Gate::new());
+    let counts: Arc<Mutex<(usize, usize)>> = Arc::default();
+    let (gates, counted) = ((first.clone(), rest.clone()), Arc::clone(&counts));
+    let upstream = Upstream::tls(move |conn| {
+        conn.serve(|conn, request| {
+            {
+                let mut counts = counted.lock().unwrap();
+                counts.0 += 1;
+                counts.1 = counts.1.max(counts.0);
+            }
+            let is_first = request.head.field("x-request-id") == Some("one");
+            if is_first {
+                gates.0.pass();
+            } else {
+                conn.write("HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{")?;
+                gates.1.pass();
+            }
+            counted.lock().unwrap().0 -= 1;
+            match is_first {
+                true => conn.answer_json(200, "{}"),
+                false => conn.write("}"),
+            }
+        })
+    });
+    let settings = "max_running = 1\nqueue_timeout = \"1m\"";
+    let builder = held(&upstream, "").upstream_settings(settings);
+    let builder = builder.server_settings("workers = 1");
+    let daemon = builder.more_config("\n[log]\nlevel = \"debug\"\n").start();
+    let mut clients = queued(&daemon, &["one", "two", "two"]);
+    first.open();
+    assert_eq!(clients[0].answer().status(), 200);
+    clients[1].answer_head().unwrap();
+    // The last one would be there at once.
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(*counts.lock().unwrap(), (1, 1));
+    rest.open();
+    assert_eq!(clients[2].answer().status(), 500);
+    assert_eq!(counts.lock().unwrap().1, 1);
+}
+
+#[test]
 fn who_leaves_the_queue_or_a_stream_takes_no_place_with_it() {
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
@@ -147,7 +189,8 @@ fn who_leaves_the_queue_or_a_stream_takes_no_place_with_it() {
     send(&mut patient, "sk-two");
     daemon.wait_events("request_received", 3);
     waiting.reset().unwrap();
-    daemon.wait_event("request_failed");
+    let event = daemon.wait_event("request_failed");
+    assert_eq!(event["upstream"], "test", "for which it waited");
     streaming.reset().unwrap();
     gate.open();
     assert!(patient.answer().body.is_complete());
