@@ -1,6 +1,6 @@
-//! From the first try of a request to its last. It may be sent more than once: to another key, to another
-//! upstream, or, with `[retry]`, to the same one again. Only as long as not one
-//! byte of an answer has reached the client.
+//! From the first try of a request to its last. It may be sent more than once: with
+//! another key, to another upstream, or, with `[retry]`, to the same one again. Only as
+//! long as not one byte of an answer has reached the client.
 
 use std::time::Duration;
 

@@ -109,15 +109,7 @@ impl Connection {
             match outcome {
                 Ok(response) => Ok((response, self)),
                 Err(mut lost) => {
-                    let unsent = lost.take_message().map(|message| {
-                        let (head, body) = message.into_parts();
-                        Request {
-                            head,
-                            body,
-                            // Among the extensions of the head, where hyper wants it.
-                            interim: None,
-                        }
-                    });
+                    let unsent = lost.take_message().map(Request::from_http);
                     let failure = Failure::from_hyper(&lost.into_error(), self.address);
                     Err(Refusal {
                         failure,

@@ -146,15 +146,7 @@ impl Connection {
         match sender.try_send_request(request.into_http()).await {
             Ok(response) => Ok((response, seat)),
             Err(mut lost) => {
-                let unsent = lost.take_message().map(|message| {
-                    let (head, body) = message.into_parts();
-                    Request {
-                        head,
-                        body,
-                        // Among the extensions of the head, where hyper wants it.
-                        interim: None,
-                    }
-                });
+                let unsent = lost.take_message().map(Request::from_http);
                 let lost = lost.into_error();
                 let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&lost)));
                 let failure = Failure::from_hyper(&lost, self.address);

@@ -51,6 +51,17 @@ impl Request {
         }
         request
     }
+
+    /// What [`Request::into_http`] made, given back by hyper.
+    pub(super) fn from_http(request: http::Request<RequestBody>) -> Request {
+        let (head, body) = request.into_parts();
+        Request {
+            head,
+            body,
+            // Among the extensions of the head, where hyper wants it.
+            interim: None,
+        }
+    }
 }
 
 /// The body of a request on its way from the client to the upstream.
