@@ -91,8 +91,7 @@ pub(super) async fn run(
         return Box::pin(errand.run(places)).await;
     };
     let pool = attempt.way.pool;
-    // On a new connection, one that goes nowhere else is sent once.
-    let is_spared = places.may_go_on() || pool.idle() > 0;
+    let is_spared = places.may_go_on() || pool.may_ask_again();
     let spare = is_spared.then(|| Spare::of(&head, &body)).flatten();
     let again = || attempt.again(spare.as_ref()?);
     let (request, begun) = attempt.begin(head, body)?;

@@ -21,9 +21,9 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::dial::Dialled;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::gate::Gate;
-use super::pool::Shelf;
+use super::pool::{Again, Shelf};
 use super::request::{Request, RequestBody};
 use super::stream::Stream;
 
@@ -46,10 +46,22 @@ pub(super) struct Connection {
 /// Why an exchange gave no answer.
 pub(super) struct Refusal {
     pub(super) failure: Failure,
-    /// Not one byte came back on this connection since the request began.
-    pub(super) silent: bool,
-    /// The request, if none of it was put on the wire, or none of it was used there.
+    /// Whether nothing of it was used there, as far as can be told: its connection ended
+    /// without one byte of an answer, or the upstream says so.
+    pub(super) is_unused: bool,
+    /// The request, if none of it was put on the wire.
     pub(super) unsent: Option<Request>,
+}
+
+impl Refusal {
+    /// The request to send once more: this one, or one made `again`.
+    ///
+    /// # Errors
+    /// It may have been used, or there is none to make.
+    pub(super) fn once_more(self, again: Again<'_>) -> Result<Request, Failure> {
+        let again = || self.is_unused.then(again).flatten();
+        self.unsent.or_else(again).ok_or(self.failure)
+    }
 }
 
 impl Connection {
@@ -111,9 +123,10 @@ impl Connection {
                 Err(mut lost) => {
                     let unsent = lost.take_message().map(Request::from_http);
                     let failure = Failure::from_hyper(&lost.into_error(), self.address);
+                    let is_silent = self.bytes_read.get() == before;
                     Err(Refusal {
+                        is_unused: is_silent && failure.kind == FailureKind::Incomplete,
                         failure,
-                        silent: self.bytes_read.get() == before,
                         unsent,
                     })
                 }

@@ -141,20 +141,16 @@ impl Connection {
         url: &BaseUrl,
     ) -> Result<(Response<Incoming>, Seat), Refusal> {
         address_to(url, &mut request);
-        let copy = request.copy();
         let mut sender = self.sender.clone();
         match sender.try_send_request(request.into_http()).await {
             Ok(response) => Ok((response, seat)),
             Err(mut lost) => {
                 let unsent = lost.take_message().map(Request::from_http);
                 let lost = lost.into_error();
-                let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&lost)));
-                let failure = Failure::from_hyper(&lost, self.address);
-                // Other streams share the bytes, so nothing can be told from
-                // them; only a request that was not processed is sent again.
                 Err(Refusal {
-                    failure,
-                    silent: false,
+                    failure: Failure::from_hyper(&lost, self.address),
+                    // Other streams share the bytes, so nothing can be told from them.
+                    is_unused: was_not_processed(&lost),
                     unsent,
                 })
             }

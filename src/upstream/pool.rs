@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::deadline::within;
 use super::dial::{Dialer, Dialled};
-use super::http1::{self, Http1Body, Refusal};
+use super::http1::{self, Http1Body};
 use super::http2::{self, Http2Body};
 use super::request::Request;
 use super::stream::Stream;
@@ -85,7 +85,7 @@ impl Pool {
         effort: &mut Effort,
     ) -> Result<Answer, Failure> {
         let Some(connection) = self.shelf.take() else {
-            return self.send_anew(request, effort).await;
+            return self.send_anew(request, again, effort).await;
         };
         let address = connection.address;
         effort.begin(address);
@@ -96,15 +96,8 @@ impl Pool {
             Ok(Err(refusal)) => refusal,
             Err(kind) => return Err(self.silence(kind, address)),
         };
-        let once_more = match refusal.unsent {
-            Some(request) => Some(request),
-            None if refusal.silent && refusal.failure.kind == FailureKind::Incomplete => again(),
-            None => None,
-        };
-        match once_more {
-            Some(request) => self.send_anew(request, effort).await,
-            None => Err(refusal.failure),
-        }
+        let once_more = refusal.once_more(again)?;
+        self.send_anew(once_more, again, effort).await
     }
 
     /// Sends `request` on a connection that is not kept idle. Boxed, as all that is
@@ -113,11 +106,12 @@ impl Pool {
     fn send_anew(
         &self,
         request: Request,
+        again: Again<'_>,
         effort: &mut Effort,
     ) -> Pin<Box<impl Future<Output = Result<Answer, Failure>>>> {
         Box::pin(async move {
             if self.dialer.upstream().http2 {
-                return self.send_shared(request, effort).await;
+                return self.send_shared(request, again, effort).await;
             }
             let connection = self.open(effort).await?;
             self.send_on(connection, request, effort).await
@@ -166,6 +160,12 @@ impl Pool {
         });
     }
 
+    /// Whether a request that is sent now may be asked for once more: it goes on a
+    /// connection that was used before.
+    pub fn may_ask_again(&self) -> bool {
+        self.dialer.upstream().http2 || self.idle() > 0
+    }
+
     /// HTTP/1.1 connections that wait for a request.
     pub fn idle(&self) -> usize {
         self.shelf.idle.borrow().len()
@@ -210,6 +210,7 @@ impl Pool {
     async fn send_shared(
         &self,
         mut request: Request,
+        again: Again<'_>,
         effort: &mut Effort,
     ) -> Result<Answer, Failure> {
         // A connection that is going away gives a request back unused; twice is
@@ -233,12 +234,9 @@ impl Pool {
                     let body = AnswerBody::http2(Http2Body::new(incoming, address, seat));
                     return Ok(Answer { head, body });
                 }
-                Ok(Err(Refusal {
-                    unsent: Some(again),
-                    ..
-                })) if chances > 1 => {
+                Ok(Err(refusal)) if chances > 1 => {
                     chances -= 1;
-                    request = again;
+                    request = refusal.once_more(again)?;
                 }
                 Ok(Err(refusal)) => return Err(refusal.failure),
                 Err(kind) => return Err(self.silence(kind, address)),

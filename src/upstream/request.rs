@@ -32,16 +32,6 @@ pub trait OnInterim: Send + Sync + 'static {
 }
 
 impl Request {
-    /// The same request once more, where that is possible: a body that streams
-    /// through is gone once a byte of it was sent.
-    pub(super) fn copy(&self) -> Option<Request> {
-        Some(Request {
-            head: self.head.clone(),
-            body: self.body.copy()?,
-            interim: self.interim.clone(),
-        })
-    }
-
     pub(super) fn into_http(self) -> http::Request<RequestBody> {
         let mut request = http::Request::from_parts(self.head, self.body);
         if let Some(interim) = self.interim {
