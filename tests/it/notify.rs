@@ -158,13 +158,14 @@ fn a_drain_asks_for_no_time_beyond_its_own_deadline() {
     let gate = Gate::new();
     let upstream = Upstream::two_events(&gate);
     let builder = manager.builder(&upstream);
-    let mut daemon = builder.server_settings("drain_timeout = \"2s\"").start();
+    // Three messages, a second apart, come well before its end.
+    let mut daemon = builder.server_settings("drain_timeout = \"4s\"").start();
     manager.next();
     let mut client = daemon.client();
     client.start_stream_at("/v1/stream");
     daemon.signal("TERM");
     // The timeout and 6 s for the abort.
-    let mut deadline = Duration::from_secs(8);
+    let mut deadline = Duration::from_secs(10);
     let mut extensions = 0;
     let message = manager.next_with("STOPPING", "1");
     let begun = std::time::Instant::now();
@@ -177,7 +178,7 @@ fn a_drain_asks_for_no_time_beyond_its_own_deadline() {
             break;
         }
         micros = manager.next().number("EXTEND_TIMEOUT_USEC");
-        deadline = Duration::from_secs(8) - begun.elapsed() + Duration::from_millis(500);
+        deadline = Duration::from_secs(10) - begun.elapsed() + Duration::from_millis(500);
     }
     assert!(!client.rest().is_complete());
     assert_eq!(daemon.wait_exit(), Some(0));
